@@ -2,6 +2,8 @@
 // range lies is said by the board. Accesses are 1, 2 or 4 bytes and inside the range; the bus splits what is not.
 #pragma once
 
+#include <cstring>
+
 #include "cpu/base/types.h"
 
 namespace umbra {
@@ -11,6 +13,22 @@ class BusTarget {
   virtual ~BusTarget() = default;
   virtual u32 read(u32 offset, unsigned size) = 0;
   virtual void write(u32 offset, u32 value, unsigned size) = 0;
+
+  // `count` accesses to one offset, as REP INS and REP OUTS make them; little-endian in memory. A device with a data
+  // port overrides these to move whole sectors. Host memory only: the caller has checked its guest pages.
+  virtual void read_block(u32 offset, u8* to, u32 count, unsigned size) {
+    for (u32 i = 0; i < count; ++i) {
+      const u32 value = read(offset, size);
+      std::memcpy(to + std::size_t{i} * size, &value, size);
+    }
+  }
+  virtual void write_block(u32 offset, const u8* from, u32 count, unsigned size) {
+    for (u32 i = 0; i < count; ++i) {
+      u32 value = 0;
+      std::memcpy(&value, from + std::size_t{i} * size, size);
+      write(offset, value, size);
+    }
+  }
 };
 
 // A target made of two member functions, for devices with several ranges:
@@ -36,6 +54,19 @@ class PortSpace {
   virtual ~PortSpace() = default;
   virtual u32 in(u16 port, unsigned size) = 0;
   virtual void out(u16 port, u32 value, unsigned size) = 0;
+  virtual void in_block(u16 port, u8* to, u32 count, unsigned size) {  // REP INS: see BusTarget::read_block
+    for (u32 i = 0; i < count; ++i) {
+      const u32 value = in(port, size);
+      std::memcpy(to + std::size_t{i} * size, &value, size);
+    }
+  }
+  virtual void out_block(u16 port, const u8* from, u32 count, unsigned size) {
+    for (u32 i = 0; i < count; ++i) {
+      u32 value = 0;
+      std::memcpy(&value, from + std::size_t{i} * size, size);
+      out(port, value, size);
+    }
+  }
 };
 
 // Raw access to guest physical memory, for devices (DMA) and loaders. Never fails: holes read as ones, and what is
