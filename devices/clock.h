@@ -62,10 +62,12 @@ class Clock {
   u64 now() const { return source_->now(); }
   u64 next_deadline() const;  // kNever when nothing is armed
   void run_due();             // fires what is due, in order of deadline; bounded: each timer at most once a call
-  void set_rearm(std::function<void()> f) { rearm_ = std::move(f); }  // called when the earliest deadline may have moved
+  void set_rearm(std::function<void()> f) {
+    rearm_ = std::move(f);
+  }  // called when the earliest deadline may have moved
 
-  void post(std::function<void()> work);  // any thread
-  void run_posted();                      // processor's thread
+  void post(std::function<void()> work);                            // any thread
+  void run_posted();                                                // processor's thread
   void set_kick(std::function<void()> f) { kick_ = std::move(f); }  // called by post, on the poster's thread
 
  private:

@@ -38,7 +38,8 @@ void Archive::raw(const char* name, void* data, std::size_t size) {
     case Mode::kLoad: {
       if (failed()) return;
       u32 tag = 0;
-      if (bytes_.size() - position_ < sizeof tag + size) return fail("the saved state ends inside " + std::string(name));
+      if (bytes_.size() - position_ < sizeof tag + size)
+        return fail("the saved state ends inside " + std::string(name));
       std::memcpy(&tag, bytes_.data() + position_, sizeof tag);
       if (tag != name_tag(name)) return fail("the saved state does not continue with " + std::string(name));
       std::memcpy(data, bytes_.data() + position_ + sizeof tag, size);

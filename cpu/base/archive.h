@@ -29,8 +29,7 @@ class Archive {
   bool loading() const { return mode_ == Mode::kLoad; }
 
   template <class T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  Archive& operator()(const char* name, T& value) {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) Archive& operator()(const char* name, T& value) {
     if constexpr (std::is_same_v<T, bool>) {
       u8 byte = value ? 1 : 0;
       raw(name, &byte, 1);
@@ -50,7 +49,7 @@ class Archive {
   }
   // A part with its own `void state(Archive&)`.
   template <class T>
-    requires requires(T& part, Archive& a) { part.state(a); }
+  requires requires(T& part, Archive& a) { part.state(a); }
   Archive& operator()(const char* name, T& part) {
     enter(name);
     part.state(*this);

@@ -9,7 +9,9 @@
 namespace umbra {
 
 template <class T>
-constexpr bool bit(T value, unsigned n) { return (value >> n) & 1; }
+constexpr bool bit(T value, unsigned n) {
+  return (value >> n) & 1;
+}
 
 template <class T>
 constexpr T bits(T value, unsigned high, unsigned low) {
@@ -22,14 +24,16 @@ constexpr T with_bit(T value, unsigned n, bool on) {
 }
 
 template <class T>
-constexpr T align_down(T value, T alignment) { return static_cast<T>(value & ~(alignment - 1)); }
+constexpr T align_down(T value, T alignment) {
+  return static_cast<T>(value & ~(alignment - 1));
+}
 
 template <class T>
-constexpr T align_up(T value, T alignment) { return align_down<T>(value + alignment - 1, alignment); }
+constexpr T align_up(T value, T alignment) {
+  return align_down<T>(value + alignment - 1, alignment);
+}
 
 // Sign-extends the low `width` bits.
-constexpr i64 sign_extend(u64 value, unsigned width) {
-  return static_cast<i64>(value << (64 - width)) >> (64 - width);
-}
+constexpr i64 sign_extend(u64 value, unsigned width) { return static_cast<i64>(value << (64 - width)) >> (64 - width); }
 
 }  // namespace umbra

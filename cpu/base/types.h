@@ -42,6 +42,8 @@ using Phys = Address<PhysTag, u64>;      // after paging; 36 bits with PAE or PS
 constexpr u32 page_of(Linear a) { return a.value >> kPageBits; }
 constexpr u64 page_of(Phys a) { return a.value >> kPageBits; }
 template <class A>
-constexpr u32 page_offset(A a) { return static_cast<u32>(a.value) & kPageMask; }
+constexpr u32 page_offset(A a) {
+  return static_cast<u32>(a.value) & kPageMask;
+}
 
 }  // namespace umbra

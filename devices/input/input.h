@@ -27,8 +27,8 @@ class KeySink {
 class PointerSink {
  public:
   virtual ~PointerSink() = default;
-  virtual void move(int dx, int dy, int dz) = 0;   // screen directions: right and down are positive
-  virtual void buttons(u32 mask) = 0;              // bit 0 left, 1 right, 2 middle
+  virtual void move(int dx, int dy, int dz) = 0;  // screen directions: right and down are positive
+  virtual void buttons(u32 mask) = 0;             // bit 0 left, 1 right, 2 middle
 };
 
 }  // namespace umbra

@@ -15,7 +15,8 @@ class CharDev {
   using Receiver = std::function<void(std::span<const u8> bytes)>;
 
   virtual ~CharDev() = default;
-  // Queues bytes for the outside; returns how many were taken (fewer than given when the far end is slow). Never blocks.
+  // Queues bytes for the outside; returns how many were taken (fewer than given when the far end is slow). Never
+  // blocks.
   virtual std::size_t write(std::span<const u8> bytes) = 0;
   // How many bytes the device can take now; the back end asks before it delivers and holds the rest.
   std::function<std::size_t()> room = [] { return std::size_t{0}; };

@@ -1,0 +1,141 @@
+// The processor: state, the way to memory and ports, exceptions and interrupts. Engines run it; handlers change it.
+#pragma once
+
+#include <atomic>
+
+#include "cpu/base/bus.h"
+#include "cpu/insn.h"
+#include "cpu/model.h"
+#include "cpu/regs.h"
+#include "mmu/shadow.h"
+
+namespace umbra {
+
+enum Vector : u8 {
+  kDivideError = 0,
+  kDebug = 1,
+  kNmi = 2,
+  kBreakpoint = 3,
+  kOverflow = 4,
+  kBound = 5,
+  kInvalidOpcode = 6,
+  kDeviceNotAvailable = 7,
+  kDoubleFault = 8,
+  kCoprocessorOverrun = 9,
+  kInvalidTss = 10,
+  kNotPresent = 11,
+  kStackFault = 12,
+  kGeneralProtection = 13,
+  kPageFault = 14,
+  kMathFault = 16,
+  kAlignmentCheck = 17,
+  kMachineCheck = 18,
+  kSimdFault = 19,
+};
+
+// Thrown inside handlers, caught at the step and at a callout's edge. Everything committed before it stays.
+struct GuestFault {
+  u8 vector;
+  bool has_error = false;
+  u32 error = 0;
+};
+
+// Reasons for an engine to leave its loop, set by any thread or by device lines.
+namespace attention {
+inline constexpr u32 kInterrupt = 1;  // INTR is high
+inline constexpr u32 kNmi = 2;        // an NMI edge is latched
+inline constexpr u32 kExit = 4;       // run() returns Stop::kAttention
+inline constexpr u32 kInit = 8;       // INIT or RESET of the processor alone
+}  // namespace attention
+
+// The other end of INTR: acknowledges and gives the vector.
+class InterruptController {
+ public:
+  virtual ~InterruptController() = default;
+  virtual u8 acknowledge() = 0;
+};
+
+// What the processor hands out besides memory and ports.
+class CpuHost {
+ public:
+  virtual ~CpuHost() = default;
+  virtual u64 tsc() = 0;                // from the virtual clock
+  virtual void ferr(bool /*level*/) {}  // FERR#: IRQ13 with CR0.NE = 0
+  virtual void set_apic_base(u64 /*msr*/) {}
+};
+
+class Cpu {
+ public:
+  Cpu(const CpuModel& model, PhysicalMemory& memory, PortSpace& ports, InterruptController& pic, CpuHost& host);
+
+  CpuState s;
+  const CpuModel& model;
+  Mmu mmu;
+  PortSpace& ports;
+  InterruptController& pic;
+  CpuHost& host;
+  std::atomic<u32> pending{0};  // attention:: bits
+
+  void reset();
+  void state(Archive& a);
+
+  // --- memory by segment: limit, type and alignment checks, then by linear address. T is u8 u16 u32 u64. -------------
+  template <class T>
+  T read(SegReg seg, u32 offset);
+  template <class T>
+  void write(SegReg seg, u32 offset, T value);
+  // Checks that a later write cannot fault (for read-modify-write and commit-at-the-end); returns the linear address.
+  Linear check(SegReg seg, u32 offset, u32 size, Access access);
+
+  // --- memory by linear address, current privilege; crosses pages --------------------------------------------------
+  template <class T>
+  T read_linear(Linear a);
+  template <class T>
+  void write_linear(Linear a, T value);
+  // Throws the #PF that such an access would, and otherwise makes sure that it cannot fault.
+  void probe(Linear a, u32 size, Access access);
+  // --- implicit supervisor accesses: descriptor tables, TSS, stacks of inner rings
+  // ------------------------------------
+  template <class T>
+  T read_system(Linear a);
+  template <class T>
+  void write_system(Linear a, T value);
+
+  // --- exceptions and control transfers (exceptions.cpp, segments.cpp, tasks.cpp)
+  // -------------------------------------
+  [[noreturn]] void fault(u8 vector) { throw GuestFault{vector}; }
+  [[noreturn]] void fault(u8 vector, u32 error) { throw GuestFault{vector, true, error}; }
+  // Delivers what a handler threw, the instruction at s.insn_eip to be restarted; escalates to #DF and shutdown.
+  void deliver(const GuestFault& fault);
+  // INT n, INT3, INTO, ICEBP: s.eip is the return address.
+  enum class Source : u8 { kSoftware, kIcebp, kHardware, kException };
+  void interrupt(u8 vector, Source source);
+  // Takes NMI, INTR, INIT if they can be taken now; called between instructions. True if control went elsewhere.
+  bool service();
+  // Debug traps at the end of an instruction: TF, data and I/O breakpoints. Called when `trap_check_needed`.
+  void end_of_insn_traps();
+
+  void load_segment(SegReg reg, u16 selector);  // MOV/POP/LES…: real, V86 or protected, with all checks
+  void set_real_segment(SegReg reg, u16 selector);
+  void set_cs_eip_checked(u32 eip);  // near transfer: #GP beyond the limit
+  void set_flags(u32 value, u32 mask);
+  void set_cr0(u32 value);
+  void set_cr3(u32 value);
+  void set_cr4(u32 value);
+  void update_paging();  // after anything in PagingState or CPL changed
+
+  bool real() const { return (s.cr0 & cr0::kPe) == 0; }
+  bool v86() const { return (s.eflags & flag::kVm) != 0; }
+  bool protected_mode() const { return (s.cr0 & cr0::kPe) != 0 && !v86(); }
+  CodeSize code_size() const { return s.seg[kCs].big() ? CodeSize::k32 : CodeSize::k16; }
+  u32 stack_mask() const { return s.seg[kSs].big() ? 0xffffffffu : 0xffffu; }
+  unsigned iopl() const { return (s.eflags & flag::kIopl) >> 12; }
+
+ private:
+  u64 read_slow(Linear a, unsigned size, bool user);
+  void write_slow(Linear a, u64 value, unsigned size, bool user);
+  [[noreturn]] void page_fault(Linear a, u32 error_code);
+  [[noreturn]] void segment_fault(SegReg seg);
+};
+
+}  // namespace umbra

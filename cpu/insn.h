@@ -1,0 +1,98 @@
+// A decoded guest instruction. It is the intermediate representation of every engine: the interpreter calls its
+// handler, the translators rewrite its bytes. Zydis decodes; what it says is folded into one cache line here.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "cpu/base/types.h"
+#include "cpu/regs.h"
+
+namespace umbra {
+
+class Cpu;
+struct Insn;
+using Handler = void (*)(Cpu& cpu, const Insn& insn);
+
+enum class Op : u16 {  // one per row of isa.def
+#define INSN(name, interp, x64, a64, traits) k##name,
+#include "cpu/isa.def"
+#undef INSN
+  kInvalid,
+};
+inline constexpr u16 kOpCount = static_cast<u16>(Op::kInvalid);
+
+// isa.def, column "x64": how the x86-64 translator lowers the row. `copy` emits the guest's own instruction;
+// `callout` calls the handler; the others name an emitter of translator/x64.
+enum class Lowering : u8 { copy, callout, stack, branch, string, memory, flags, system, x87, sse };
+
+namespace trait {
+inline constexpr u32 none = 0;
+inline constexpr u32 privileged = 1u << 0;  // #GP outside ring 0
+inline constexpr u32 sensitive = 1u << 1;   // Popek-Goldberg: behaves differently under deprivileging
+inline constexpr u32 ends_block = 1u << 2;  // changes EIP, mode or mapping: nothing after it belongs to the block
+inline constexpr u32 fpu = 1u << 3;         // touches x87 or MMX state
+inline constexpr u32 sse = 1u << 4;
+inline constexpr u32 io = 1u << 5;
+inline constexpr u32 branch = 1u << 6;
+inline constexpr u32 string = 1u << 7;
+inline constexpr u32 stack = 1u << 8;  // pushes or pops
+}  // namespace trait
+
+struct OpInfo {
+  const char* name;  // as in isa.def
+  Lowering x64;
+  u32 traits;
+};
+const OpInfo& info(Op op);
+
+enum class OperandKind : u8 { kNone, kReg, kSeg, kMem, kImm, kFar, kRel, kCr, kDr, kSt, kMmx, kXmm };
+
+struct Operand {
+  OperandKind kind = OperandKind::kNone;
+  u8 reg = 0;   // number in its file; for 8-bit general registers 0-7 = AL CL DL BL AH CH DH BH
+  u8 size = 0;  // bytes; 16-bit values are 2, m80 is 10, xmm is 16
+};
+
+namespace prefix {
+inline constexpr u8 kLock = 1, kRep = 2, kRepne = 4, kOperandSize = 8, kAddressSize = 16, kSegment = 32;
+}
+
+inline constexpr u8 kNoReg = 0xff;
+inline constexpr unsigned kMaxInsnLength = 15;
+
+struct Insn {
+  Handler handler = nullptr;  // bound by the interpreter
+  Op op = Op::kInvalid;
+  u8 length = 0;
+  u8 operand_size = 4;  // 2 or 4: the effective operand size attribute (operands carry their own sizes)
+  u8 address_size = 4;  // 2 or 4
+  u8 prefixes = 0;
+  Operand operands[3];  // explicit ones, then implied ones that matter (CL in shifts)
+  // The memory operand, if any: segment:[base + index * scale + disp], wrapped at address_size. String instructions
+  // use `segment` for their source.
+  u8 segment = kDs;
+  u8 base = kNoReg;
+  u8 index = kNoReg;
+  u8 scale = 1;
+  i32 disp = 0;
+  u32 imm = 0;   // sign-extended to the operand size; kRel: the displacement; kFar: the offset
+  u16 imm2 = 0;  // kFar: the selector; ENTER: the level
+  u8 raw[kMaxInsnLength] = {};
+
+  u8 opcode() const;  // the last opcode byte, prefixes and escapes skipped
+};
+static_assert(sizeof(Insn) <= 72);
+
+enum class CodeSize : u8 { k16, k32 };
+
+// Decodes one instruction. `bytes` may be shorter than an instruction at the end of a readable page. An invalid or
+// unknown encoding gives op kInvalid with the length that raises #UD; `truncated` means more bytes are needed.
+struct Decoded {
+  Insn insn;
+  bool truncated = false;
+};
+Decoded decode(std::span<const u8> bytes, CodeSize size);
+std::string disassemble(const Insn& insn, u32 address, CodeSize size);  // Intel syntax
+
+}  // namespace umbra

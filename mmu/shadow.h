@@ -1,0 +1,75 @@
+// The shadow table: what a linear page is, right now, at this privilege, as a host address. Two planes of 2^20
+// eight-byte entries, one for loads and one for stores; an entry is an addend, `host page - linear page`, so that a
+// hit is `*(T*)(entry + linear)`; zero is a miss. A code page, a clean page (D not set), a device or a ROM has no entry
+// in the store plane. Generated code finds the store plane kStorePlane bytes after the load plane.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "mmu/paging.h"
+
+namespace umbra {
+
+inline constexpr u32 kShadowEntries = 1u << 20;
+inline constexpr u32 kStorePlane = kShadowEntries * 8;
+
+struct ShadowTable {
+  u64 load[kShadowEntries];
+  u64 store[kShadowEntries];
+};
+
+// What a slow access came to.
+struct Fill {
+  enum class Kind : u8 { kRam, kDevice, kFault } kind;
+  u8* host = nullptr;  // kRam: of the byte asked for; may be ROM or hold code, so stores go through Mmu::store_slow
+  Phys address;        // kRam and kDevice: A20 applied
+  u32 error_code = 0;  // kFault: of the #PF
+};
+
+class Mmu final : public LayoutWatcher {
+ public:
+  explicit Mmu(PhysicalMemory& memory);
+  ~Mmu() override;
+  PhysicalMemory& memory() { return memory_; }
+
+  // The processor tells every change. Tables of kept address spaces are found again by their state.
+  void set_state(
+      const PagingState& state);    // CR0, CR3, CR4, EFER changed or MOV CR3 was executed (same value included)
+  void set_user(bool user);         // CPL is 3
+  void invalidate(Linear address);  // INVLPG
+  const PagingState& state() const { return state_; }
+  ShadowTable* table() const { return table_; }  // of the current space and privilege; changes with the calls above
+
+  // Current privilege; inside one page. Null when the entry is empty: then take the slow way.
+  template <class T>
+  T* load_ptr(Linear a) const {
+    const u64 addend = table_->load[page_of(a)];
+    return addend != 0 && page_offset(a) <= kPageSize - sizeof(T) ? reinterpret_cast<T*>(addend + a.value) : nullptr;
+  }
+  template <class T>
+  T* store_ptr(Linear a) const {
+    const u64 addend = table_->store[page_of(a)];
+    return addend != 0 && page_offset(a) <= kPageSize - sizeof(T) ? reinterpret_cast<T*>(addend + a.value) : nullptr;
+  }
+
+  // Walks, sets A and D, fills the entry if the page allows a direct one. `user` may differ from the current privilege
+  // (implicit supervisor accesses to descriptor tables), then nothing is filled.
+  Fill fill(Linear a, Access access, bool user);
+  bool user() const { return user_; }
+
+  void layout_changed(Phys first, u64 size) override;
+  // A page has become code, or is code no longer: its store entries go, in every table.
+  void protect_code(u64 physical_page);
+
+ private:
+  struct Space;
+  PhysicalMemory& memory_;
+  PagingState state_;
+  bool user_ = false;
+  ShadowTable* table_ = nullptr;
+  std::vector<std::unique_ptr<Space>> spaces_;
+};
+
+}  // namespace umbra
