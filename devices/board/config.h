@@ -1,0 +1,67 @@
+// What the user asked for, as the front end hands it to the machine. Plain data; every file is still unopened, so that
+// the machine reports what it cannot open in one place.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpu/model.h"
+#include "devices/serial/chardev.h"
+
+namespace umbra {
+
+struct DriveConfig {
+  enum class Kind : u8 { kDisk, kCdrom, kFloppy };
+  Kind kind = Kind::kDisk;
+  unsigned index = 0;  // disks and CDs: 0-3 = primary master … secondary slave; floppies: 0-1
+  std::string file;    // empty: a drive without a medium (CD, floppy)
+  bool read_only = false;
+  bool snapshot = false;
+};
+
+struct DebugExitConfig {
+  u16 port = 0x501;
+  unsigned size = 2;
+};
+
+struct MachineConfig {
+  std::string name;
+  u64 ram_bytes = u64{128} << 20;
+  const CpuModel* cpu = nullptr;
+  bool acpi = true;
+  bool hpet = true;
+
+  std::vector<DriveConfig> drives;
+  std::string boot_order = "cad";  // QEMU's letters: a floppy, c disk, d CD, n network
+  std::string boot_once;
+  bool boot_menu = false;
+
+  std::string bios;  // empty: SeaBIOS as found by roms/firmware.h
+  std::string vga_bios;
+  std::vector<std::string> option_roms;
+  std::vector<std::string> firmware_dirs;  // -L
+
+  std::string kernel;  // Linux bzImage or Multiboot
+  std::string initrd;  // Multiboot: modules, separated by commas
+  std::string append;
+
+  bool vga = true;
+  std::vector<std::unique_ptr<CharDev>> serial;    // COM1…; null entries are absent ports
+  std::vector<std::unique_ptr<CharDev>> parallel;  // LPT1…
+  std::unique_ptr<CharDev> debugcon;               // port `debugcon_port`
+  u16 debugcon_port = 0xe9;
+  std::optional<DebugExitConfig> debug_exit;
+  bool testdev = false;
+
+  bool rtc_localtime = false;
+  std::optional<i64> rtc_start;  // seconds since 1970, for a fixed -rtc base
+  bool rtc_follows_guest = false;  // -rtc clock=vm
+
+  bool start_paused = false;
+  bool no_reboot = false;
+  bool no_shutdown = false;
+};
+
+}  // namespace umbra
