@@ -9,7 +9,7 @@
 
 namespace umbra {
 
-enum Gpr : u8 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kGprCount = 16 };
+enum Gpr : u8 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kGprCount = 16, kNoReg = 16 };
 enum SegReg : u8 { kEs, kCs, kSs, kDs, kFs, kGs, kSegCount };
 
 namespace flag {
@@ -102,9 +102,9 @@ inline constexpr u8 kCode = 1, kData = 2, kIo = 4;
 enum class Activity : u8 { kRunning, kHalted, kShutdown };
 
 struct alignas(64) CpuState {
-  u64 gpr[kGprCount] = {};
-  u64 eip = 0;       // while a handler runs: of the next instruction
-  u64 insn_eip = 0;  // of the instruction being executed
+  u64 gpr[kGprCount + 1] = {};  // the last one, gpr[kNoReg], is always zero: an absent base or index needs no test
+  u64 eip = 0;                  // while a handler runs: of the next instruction
+  u64 insn_eip = 0;             // of the instruction being executed
   u32 eflags = flag::kFixed;
   u8 cpl = 0;
   Activity activity = Activity::kRunning;
