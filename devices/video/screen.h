@@ -14,6 +14,7 @@ struct Frame {
   u32 width = 0;
   u32 height = 0;
   std::vector<u32> pixels;  // 0x00RRGGBB, row after row
+  u64 version = 0;          // the card's mark, by which it knows the frame again; 0: not rendered yet
 };
 
 struct TextCell {
