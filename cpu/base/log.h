@@ -66,4 +66,6 @@ void set_crash_report(CrashReport report, void* context);
 
 }  // namespace umbra
 
+#ifndef CHECK  // tests have Catch2's
 #define CHECK(condition) ((condition) ? void(0) : ::umbra::check_failed(#condition, __FILE__, __LINE__))
+#endif
