@@ -1,0 +1,50 @@
+// The thread that waits for host file descriptors: terminals, sockets, pipes. Watches run their callback on this
+// thread; what they have for the guest they hand on through `to_machine`, which queues until a machine is there.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace umbra {
+
+class IoLoop {
+ public:
+  using Work = std::function<void()>;
+  using Post = std::function<void(Work)>;
+
+  IoLoop();
+  ~IoLoop();
+  IoLoop(const IoLoop&) = delete;
+  IoLoop& operator=(const IoLoop&) = delete;
+
+  // `events` as for poll(2), 0 to pause; `ready` gets revents. One watch per descriptor. Any thread.
+  void watch(int fd, short events, std::function<void(short)> ready);
+  void set_events(int fd, short events);
+  void forget(int fd);  // when it returns the callback is not running and will not run again (unless called from it)
+
+  void attach(Post post);  // gives the machine's post, and what had been queued
+  void detach();
+  void to_machine(Work work);
+
+ private:
+  struct Watch {
+    short events = 0;
+    std::function<void(short)> ready;
+  };
+  void run();
+  void wake();
+
+  std::mutex mutex_;
+  std::mutex running_;  // held while callbacks run
+  std::map<int, Watch> watches_;
+  Post post_;
+  std::vector<Work> waiting_;
+  int wake_read_ = -1, wake_write_ = -1;
+  bool quit_ = false;
+  std::thread thread_;
+};
+
+}  // namespace umbra

@@ -1,0 +1,50 @@
+// The command line, in QEMU's spelling and meaning. One table: what is supported, what is not yet and what to use
+// instead. Nothing is silently ignored.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cpu/base/result.h"
+#include "devices/board/config.h"
+
+namespace umbra {
+
+struct Options {
+  MachineConfig machine;  // its streams still closed: the specs are below
+  std::vector<std::string> serial, parallel;
+  std::string debugcon;
+  std::string monitor;
+  std::string display;  // "" = sdl where there is a display, else none
+  bool nographic = false;
+  bool full_screen = false;
+  bool no_defaults = false;
+  std::string accel = "jit";
+  bool verify = false;       // check every block that the translator emits
+  u64 code_cache_bytes = 0;  // 0: the engine's own default
+  bool snapshot = false;     // -snapshot: for every drive
+  u32 log_mask = 0;
+  std::string log_file;
+  bool bare = false;               // -machine bare (or -bios alone with a bare ROM): the board without a PC around it
+  std::vector<std::string> notes;  // one line each, for stderr: "kvm: …"
+
+  enum class Action { kRun, kHelp, kVersion, kListInsns, kListCpus, kListMachines, kListDevices, kListLog };
+  Action action = Action::kRun;
+};
+
+Result<Options> parse_options(const std::vector<std::string>& arguments);
+std::string options_help();
+std::string options_table();  // every option with "supported" or what to use instead, for the README
+
+Result<u64> parse_size(const std::string& text, u64 default_unit);  // "64", "64M", "1G", "512k"
+
+// "a=b,c,d=e" with ",," for a comma; the first item may stand without a key.
+struct KeyValue {
+  std::string key, value;
+};
+std::vector<KeyValue> parse_key_values(const std::string& text);
+
+// The candidate nearest to `word`, or "" when none is near.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace umbra
