@@ -110,10 +110,20 @@ class Cpu {
   // INT n, INT3, INTO, ICEBP: s.eip is the return address.
   enum class Source : u8 { kSoftware, kIcebp, kHardware, kException };
   void interrupt(u8 vector, Source source);
+  // INT n (CD ib) alone: as above, with the checks and redirections of V86 mode.
+  void int_n(u8 vector);
   // Takes NMI, INTR, INIT if they can be taken now; called between instructions. True if control went elsewhere.
   bool service();
-  // Debug traps at the end of an instruction: TF, data and I/O breakpoints. Called when `trap_check_needed`.
-  void end_of_insn_traps();
+
+  // --- debug traps (debug.cpp): when trap_check_needed(), the engine runs instructions singly between begin_insn and
+  // end_of_insn_traps -------------------------------------------------------------------------------------------------
+  bool trap_check_needed() const { return ((s.eflags & (flag::kTf | flag::kRf)) | s.armed | s.pending_debug) != 0; }
+  void begin_insn();         // s.insn_eip is set: code breakpoints (throws #DB), takes note of TF
+  void end_of_insn_traps();  // TF, data and I/O breakpoints, the T bit of a TSS; delivers, never throws
+  // A data access or an IN/OUT took place: notes a breakpoint that it meets. Slow paths call it while s.armed.
+  void note_access(Linear a, u32 size, bool write);
+  void note_port(u16 port, u32 size);
+  void set_dr7(u32 value);
 
   void load_segment(SegReg reg, u16 selector);  // MOV/POP/LES…: real, V86 or protected, with all checks
   void set_real_segment(SegReg reg, u16 selector);
@@ -122,6 +132,7 @@ class Cpu {
   void set_cr0(u32 value);
   void set_cr3(u32 value);
   void set_cr4(u32 value);
+  void set_cpl(u8 cpl);  // tells the MMU when the user side changes
   void update_paging();  // after anything in PagingState or CPL changed
 
   bool real() const { return (s.cr0 & cr0::kPe) == 0; }

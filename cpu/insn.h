@@ -11,6 +11,7 @@
 namespace umbra {
 
 class Cpu;
+struct CpuModel;
 struct Insn;
 using Handler = void (*)(Cpu& cpu, const Insn& insn);
 
@@ -58,7 +59,6 @@ namespace prefix {
 inline constexpr u8 kLock = 1, kRep = 2, kRepne = 4, kOperandSize = 8, kAddressSize = 16, kSegment = 32;
 }
 
-inline constexpr u8 kNoReg = 0xff;
 inline constexpr unsigned kMaxInsnLength = 15;
 
 struct Insn {
@@ -78,21 +78,27 @@ struct Insn {
   i32 disp = 0;
   u32 imm = 0;   // sign-extended to the operand size; kRel: the displacement; kFar: the offset
   u16 imm2 = 0;  // kFar: the selector; ENTER: the level
+  u32 address_mask = 0xffffffff;
   u8 raw[kMaxInsnLength] = {};
 
-  u8 opcode() const;  // the last opcode byte, prefixes and escapes skipped
+  bool has(u8 p) const { return (prefixes & p) != 0; }
+  bool too_long() const { return length > kMaxInsnLength; }  // only with op kInvalid: #GP(0) instead of #UD
 };
 static_assert(sizeof(Insn) <= 72);
 
 enum class CodeSize : u8 { k16, k32 };
 
-// Decodes one instruction. `bytes` may be shorter than an instruction at the end of a readable page. An invalid or
-// unknown encoding gives op kInvalid with the length that raises #UD; `truncated` means more bytes are needed.
+// Decodes one instruction as `model` would. `bytes` may be shorter than an instruction at the end of a readable page:
+// `truncated` means that more bytes are needed. An encoding that is invalid, or that the model lacks, gives op
+// kInvalid.
 struct Decoded {
   Insn insn;
   bool truncated = false;
 };
-Decoded decode(std::span<const u8> bytes, CodeSize size);
+Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model);
 std::string disassemble(const Insn& insn, u32 address, CodeSize size);  // Intel syntax
+
+// Nothing after this instruction belongs to its block: trait::ends_block, and loads of SS and CS.
+bool ends_block(const Insn& insn);
 
 }  // namespace umbra

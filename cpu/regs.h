@@ -9,7 +9,7 @@
 
 namespace umbra {
 
-enum Gpr : u8 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kGprCount = 16 };
+enum Gpr : u8 { kEax, kEcx, kEdx, kEbx, kEsp, kEbp, kEsi, kEdi, kGprCount = 16, kNoReg = 16 };
 enum SegReg : u8 { kEs, kCs, kSs, kDs, kFs, kGs, kSegCount };
 
 namespace flag {
@@ -81,16 +81,37 @@ struct alignas(64) FpuState {
 };
 static_assert(sizeof(FpuState) == 512);
 
+// Model-specific registers that only store what was written.
+struct MsrState {
+  u64 pat = 0x0007040600070406;
+  u64 misc_enable = 1;  // fast strings
+  u64 mtrr_default = 0;
+  u64 mtrr_fixed[11] = {};
+  u64 mtrr_variable[16] = {};  // base and mask in turn
+  u64 mcg_status = 0;
+  u64 debug_control = 0;
+  u64 feature_control = 1;  // locked
+  void state(Archive& a);
+};
+
+// What DR7 has enabled, by the way it is noticed.
+namespace debug_arm {
+inline constexpr u8 kCode = 1, kData = 2, kIo = 4;
+}
+
 enum class Activity : u8 { kRunning, kHalted, kShutdown };
 
 struct alignas(64) CpuState {
-  u64 gpr[kGprCount] = {};
-  u64 eip = 0;       // while a handler runs: of the next instruction
-  u64 insn_eip = 0;  // of the instruction being executed
+  u64 gpr[kGprCount + 1] = {};  // the last one, gpr[kNoReg], is always zero: an absent base or index needs no test
+  u64 eip = 0;                  // while a handler runs: of the next instruction
+  u64 insn_eip = 0;             // of the instruction being executed
   u32 eflags = flag::kFixed;
   u8 cpl = 0;
   Activity activity = Activity::kRunning;
-  u8 shadow = 0;  // kInhibit… : cleared after the next instruction
+  u8 shadow = 0;             // kInhibit… : cleared after the next instruction
+  bool nmi_blocked = false;  // from the delivery of an NMI to the next IRET
+  u8 armed = 0;              // debug_arm:: kinds of breakpoints that DR7 enables; derived by set_dr7
+  u32 pending_debug = 0;     // DR6 bits of traps that the running instruction has met
   Segment seg[kSegCount];
   Segment ldtr, tr;
   TableReg gdtr, idtr;
@@ -101,6 +122,7 @@ struct alignas(64) CpuState {
   u32 sysenter_cs = 0, sysenter_esp = 0, sysenter_eip = 0;
   u64 apic_base = 0;
   u64 tsc_offset = 0;
+  MsrState msr;
   FpuState fpu;
   u8 vector_high[16][48] = {};  // bits 128-511 of the vector registers, for later
   void state(Archive& a);

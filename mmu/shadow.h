@@ -23,7 +23,7 @@ struct ShadowTable {
 // What a slow access came to.
 struct Fill {
   enum class Kind : u8 { kRam, kDevice, kFault } kind;
-  u8* host = nullptr;  // kRam: of the byte asked for; may be ROM or hold code, so stores go through Mmu::store_slow
+  u8* host = nullptr;  // kRam: of the byte asked for. Stores go through PhysicalMemory::store: it may be ROM or code
   Phys address;        // kRam and kDevice: A20 applied
   u32 error_code = 0;  // kFault: of the #PF
 };
@@ -35,10 +35,9 @@ class Mmu final : public LayoutWatcher {
   PhysicalMemory& memory() { return memory_; }
 
   // The processor tells every change. Tables of kept address spaces are found again by their state.
-  void set_state(
-      const PagingState& state);    // CR0, CR3, CR4, EFER changed or MOV CR3 was executed (same value included)
-  void set_user(bool user);         // CPL is 3
-  void invalidate(Linear address);  // INVLPG
+  void set_state(const PagingState& state);  // CR0, CR3, CR4, EFER changed; MOV CR3 was executed, to the same value too
+  void set_user(bool user);                  // CPL is 3
+  void invalidate(Linear address);           // INVLPG
   const PagingState& state() const { return state_; }
   ShadowTable* table() const { return table_; }  // of the current space and privilege; changes with the calls above
 
@@ -60,16 +59,19 @@ class Mmu final : public LayoutWatcher {
   bool user() const { return user_; }
 
   void layout_changed(Phys first, u64 size) override;
-  // A page has become code, or is code no longer: its store entries go, in every table.
+  void code_marked(u64 page) override { protect_code(page); }
+  // A page has become code: its store entries go, in every table. PhysicalMemory::mark_code calls it.
   void protect_code(u64 physical_page);
 
  private:
-  struct Space;
+  void flush();
+
   PhysicalMemory& memory_;
   PagingState state_;
   bool user_ = false;
   ShadowTable* table_ = nullptr;
-  std::vector<std::unique_ptr<Space>> spaces_;
+  ShadowTable* tables_[2];  // supervisor, user
+  std::vector<u32> filled_;
 };
 
 }  // namespace umbra
