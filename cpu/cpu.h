@@ -1,6 +1,7 @@
 // The processor: state, the way to memory and ports, exceptions and interrupts. Engines run it; handlers change it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 
 #include "cpu/base/bus.h"
@@ -86,6 +87,8 @@ class Cpu {
   void write(SegReg seg, u32 offset, T value);
   // Checks that a later write cannot fault (for read-modify-write and commit-at-the-end); returns the linear address.
   Linear check(SegReg seg, u32 offset, u32 size, Access access);
+  template <class T, class Change>
+  void modify(SegReg seg, u32 offset, Change change);
 
   // --- memory by linear address, current privilege; crosses pages --------------------------------------------------
   template <class T>
@@ -145,8 +148,15 @@ class Cpu {
  private:
   u64 read_slow(Linear a, unsigned size, bool user);
   void write_slow(Linear a, u64 value, unsigned size, bool user);
+  u64 read_outside(SegReg seg, u32 offset, unsigned size);
+  void write_outside(SegReg seg, u32 offset, u64 value, unsigned size);
+  bool wraps_in_segment(SegReg seg) const;
+  Fill fill_or_fault(Linear a, Access access, bool user);
+  void check_alignment(Linear a, unsigned size);
   [[noreturn]] void page_fault(Linear a, u32 error_code);
   [[noreturn]] void segment_fault(SegReg seg);
 };
 
 }  // namespace umbra
+
+#include "cpu/memory.h"

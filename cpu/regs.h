@@ -50,6 +50,7 @@ struct Segment {
   bool big() const { return (rights & 0x4000) != 0; }
   u8 type() const { return rights & 0xf; }
   u8 dpl() const { return (rights >> 5) & 3; }
+  bool inside(u32 offset, u32 size) const { return offset >= low && u64{offset} + (size - 1) <= high; }
   void derive(bool usable);  // recomputes low, high and access from the other fields; unusable: every access fails
   void state(Archive& a);
 };
