@@ -52,7 +52,7 @@ void Cpu::write_slow(Linear a, u64 value, unsigned size, bool user) {
 }
 
 void Cpu::probe(Linear a, u32 size, Access access) {
-  const bool user = s.cpl == 3;
+  const bool user = mmu.user();
   fill_or_fault(a, access, user);
   for (u32 done = in_first_page(a, size); done < size; done += kPageSize) fill_or_fault(a + done, access, user);
 }

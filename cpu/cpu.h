@@ -121,8 +121,11 @@ class Cpu {
   // --- debug traps (debug.cpp): when trap_check_needed(), the engine runs instructions singly between begin_insn and
   // end_of_insn_traps -------------------------------------------------------------------------------------------------
   bool trap_check_needed() const { return ((s.eflags & (flag::kTf | flag::kRf)) | s.armed | s.pending_debug) != 0; }
-  void begin_insn();         // s.insn_eip is set: code breakpoints (throws #DB), takes note of TF
-  void end_of_insn_traps();  // TF, data and I/O breakpoints, the T bit of a TSS; delivers, never throws
+  // s.eip is at the instruction: delivers a code breakpoint or a trap left over from a task switch, and then is true:
+  // control went elsewhere. Otherwise takes note of TF.
+  bool begin_insn();
+  // s.eip is at the next instruction and the shadow of the one before has been lifted: TF, data and I/O breakpoints.
+  void end_of_insn_traps();
   // A data access or an IN/OUT took place: notes a breakpoint that it meets. Slow paths call it while s.armed.
   void note_access(Linear a, u32 size, bool write);
   void note_port(u16 port, u32 size);

@@ -15,7 +15,7 @@ T Cpu::read_linear(Linear a) {
       return value;
     }
   }
-  return static_cast<T>(read_slow(a, sizeof(T), s.cpl == 3));
+  return static_cast<T>(read_slow(a, sizeof(T), mmu.user()));
 }
 
 template <class T>
@@ -26,16 +26,18 @@ void Cpu::write_linear(Linear a, T value) {
       return;
     }
   }
-  write_slow(a, value, sizeof(T), s.cpl == 3);
+  write_slow(a, value, sizeof(T), mmu.user());
 }
 
 template <class T>
 T Cpu::read_system(Linear a) {
+  if (!mmu.user()) return read_linear<T>(a);
   return static_cast<T>(read_slow(a, sizeof(T), false));
 }
 
 template <class T>
 void Cpu::write_system(Linear a, T value) {
+  if (!mmu.user()) return write_linear<T>(a, value);
   write_slow(a, value, sizeof(T), false);
 }
 

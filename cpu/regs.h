@@ -28,6 +28,14 @@ namespace cr4 {
 inline constexpr u32 kVme = 1u << 0, kPvi = 1u << 1, kTsd = 1u << 2, kDe = 1u << 3, kPse = 1u << 4, kPae = 1u << 5,
                      kMce = 1u << 6, kPge = 1u << 7, kPce = 1u << 8, kOsfxsr = 1u << 9, kOsxmmexcpt = 1u << 10;
 }
+namespace dr6 {
+inline constexpr u32 kBd = 1u << 13, kBs = 1u << 14, kBt = 1u << 15;  // bits 0-3: the breakpoints
+inline constexpr u32 kFixed = 0xffff0ff0;
+}  // namespace dr6
+namespace dr7 {
+inline constexpr u32 kLocal = 0x55, kLe = 1u << 8, kGe = 1u << 9, kGd = 1u << 13;
+inline constexpr u32 kFixed = 0x400;
+}  // namespace dr7
 namespace efer {
 inline constexpr u64 kSce = 1u << 0, kNxe = 1u << 11;
 }
