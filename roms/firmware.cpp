@@ -12,7 +12,7 @@ namespace umbra {
 
 Result<std::string> find_firmware(const std::string& name, const std::vector<std::string>& first) {
   const auto is_file = [](const std::string& path) {
-    struct stat st{};
+    struct stat st {};
     return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
   };
   if (name.find('/') != std::string::npos) {
@@ -20,11 +20,13 @@ Result<std::string> find_firmware(const std::string& name, const std::vector<std
     return Error{"there is no firmware file '" + name + "'"};
   }
   std::vector<std::string> dirs = first;
-  for (const char* dir : {"/usr/share/seabios", "/usr/share/qemu", "/usr/local/share/qemu", "/usr/share/vgabios"}) dirs.emplace_back(dir);
+  for (const char* dir : {"/usr/share/seabios", "/usr/share/qemu", "/usr/local/share/qemu", "/usr/share/vgabios"})
+    dirs.emplace_back(dir);
   for (const std::string& dir : dirs)
     if (is_file(dir + "/" + name)) return dir + "/" + name;
   if (is_file(name)) return name;  // -bios FILE, in the current directory
-  return Error{"the firmware '" + name + "' is not on this system; install the package seabios, or give its folder with -L"};
+  return Error{"the firmware '" + name +
+               "' is not on this system; install the package seabios, or give its folder with -L"};
 }
 
 Result<std::vector<u8>> read_rom(const std::string& path, const char* what, u64 min, u64 max) {
