@@ -15,6 +15,7 @@ class Device {
   virtual ~Device() = default;
   virtual const char* name() const = 0;  // as in the monitor's lists and in snapshots: "pic0", "ide0"
   virtual void reset() = 0;              // power-on and RESET#
+  virtual void quiesce() {}  // before a snapshot of the machine: waits for host I/O in flight and takes it in
   virtual void state(Archive& a) = 0;
 };
 
