@@ -12,14 +12,19 @@
 #include "cpu/model.h"
 
 namespace umbra {
+
+namespace trait::of {  // here the words of isa.def's last column need no qualification
+#define INSN(name, interp, x64, a64, traits) constexpr u32 k##name = traits;
+#include "cpu/isa.def"
+#undef INSN
+}  // namespace trait::of
+
 namespace {
 
 constexpr OpInfo kOps[] = {
-#define INSN(name, interp, x64, a64, traits) \
-  {#name, Lowering::x64, [] {                \
-     using namespace trait;                  \
-     return u32{traits};                     \
-   }()},
+// clang-format off
+#define INSN(name, interp, x64, a64, traits) {#name, Lowering::x64, trait::of::k##name},
+// clang-format on
 #include "cpu/isa.def"
 #undef INSN
     {"Invalid", Lowering::callout, trait::ends_block}};
@@ -401,11 +406,15 @@ std::string disassemble(const Insn& insn, u32 address, CodeSize size) {
   return text;
 }
 
-bool ends_block(const Insn& insn) {
-  if ((info(insn.op).traits & trait::ends_block) != 0) return true;
-  const Operand& to = insn.operands[0];
+bool closes_block(const Insn& insn) {
+  const u32 traits = info(insn.op).traits;
+  if ((traits & trait::ends_block) != 0) return true;
+  if ((traits & trait::string) != 0 && insn.has(prefix::kRep | prefix::kRepne)) return true;
   static const Op mov = row_named("Mov"), pop = row_named("Pop");
-  return (insn.op == mov || insn.op == pop) && to.kind == OperandKind::kSeg && (to.reg == kSs || to.reg == kCs);
+  if (insn.op != mov && insn.op != pop) return false;
+  const Operand& to = insn.operands[0];
+  if (to.kind == OperandKind::kSeg) return to.reg == kSs || to.reg == kCs;
+  return to.kind == OperandKind::kCr || to.kind == OperandKind::kDr;
 }
 
 }  // namespace umbra

@@ -98,7 +98,9 @@ struct Decoded {
 Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model);
 std::string disassemble(const Insn& insn, u32 address, CodeSize size);  // Intel syntax
 
-// Nothing after this instruction belongs to its block: trait::ends_block, and loads of SS and CS.
-bool ends_block(const Insn& insn);
+// Nothing after this instruction belongs to its block: trait::ends_block, loads of SS, CS, control and debug
+// registers, and repeated string
+// instructions, which may leave EIP on themselves.
+bool closes_block(const Insn& insn);
 
 }  // namespace umbra

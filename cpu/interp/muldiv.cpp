@@ -1,0 +1,96 @@
+// MUL IMUL DIV IDIV.
+#include "cpu/alu.h"
+#include "cpu/interp/operands.h"
+
+namespace umbra::interp {
+namespace {
+
+template <class T>
+alu::Wide<T> accumulator(CpuState& s) {
+  if constexpr (sizeof(T) == 1) return {s.r8(kEax), s.r8(4)};
+  return {reg<T>(s, kEax), reg<T>(s, kEdx)};
+}
+
+template <class T>
+void set_accumulator(CpuState& s, T low, T high) {
+  if constexpr (sizeof(T) == 1) {
+    s.r16(kEax) = static_cast<u16>(high << 8 | low);
+  } else {
+    reg<T>(s, kEax) = low;
+    reg<T>(s, kEdx) = high;
+  }
+}
+
+template <auto F>
+Handler multiply(const Insn& insn) {
+  return by_rm(insn, []<class T, class Place>() -> Handler {
+    return [](Cpu& cpu, const Insn& insn) {
+      const T factor = Place::get(cpu, insn);
+      const auto r = F(accumulator<T>(cpu.s).low, factor, cpu.s.eflags);
+      set_accumulator<T>(cpu.s, r.low, r.high);
+    };
+  });
+}
+
+// Up to the 186 a divide error is a trap: the address pushed is that of the next instruction.
+[[noreturn]] void divide_error(Cpu& cpu) {
+  if (cpu.model.generation == Generation::k8086) cpu.s.insn_eip = cpu.s.eip;
+  cpu.fault(kDivideError);
+}
+
+template <auto F>
+Handler divide(const Insn& insn) {
+  return by_rm(insn, []<class T, class Place>() -> Handler {
+    return [](Cpu& cpu, const Insn& insn) {
+      const T divisor = Place::get(cpu, insn);
+      T quotient = 0, remainder = 0;
+      if (!F(accumulator<T>(cpu.s), divisor, quotient, remainder)) divide_error(cpu);
+      set_accumulator<T>(cpu.s, quotient, remainder);
+    };
+  });
+}
+
+// The 8086 and 286 refuse the most negative quotient.
+template <class T>
+void idiv(Cpu& cpu, T divisor) {
+  T quotient = 0, remainder = 0;
+  if (!alu::idiv<T>(accumulator<T>(cpu.s), divisor, quotient, remainder)) divide_error(cpu);
+  const bool most_negative = quotient == static_cast<T>(T{1} << (alu::kBits<T> - 1));
+  if (most_negative && cpu.model.generation == Generation::k8086) divide_error(cpu);
+  set_accumulator<T>(cpu.s, quotient, remainder);
+}
+
+}  // namespace
+
+Handler mul(const Insn& insn) {
+  return multiply<[](auto a, auto b, u32& f) { return alu::mul(a, b, f); }>(insn);
+}
+
+Handler imul(const Insn& insn) {
+  if (insn.operands[1].kind == OperandKind::kNone || insn.operands[0].size == 1)
+    return multiply<[](auto a, auto b, u32& f) { return alu::imul(a, b, f); }>(insn);
+  return by_word_size(insn.operands[0].size, [&]<class T>() -> Handler {
+    if (insn.operands[2].kind == OperandKind::kImm)
+      return [](Cpu& cpu, const Insn& insn) {
+        const T factor = load_operand<T>(cpu, insn, 1);
+        reg<T>(cpu.s, insn.operands[0].reg) = alu::imul(factor, static_cast<T>(insn.imm), cpu.s.eflags).low;
+      };
+    return [](Cpu& cpu, const Insn& insn) {
+      const T factor = load_operand<T>(cpu, insn, 1);
+      T& to = reg<T>(cpu.s, insn.operands[0].reg);
+      to = alu::imul(to, factor, cpu.s.eflags).low;
+    };
+  });
+}
+
+Handler div(const Insn& insn) {
+  return divide<[](auto n, auto d, auto& q, auto& r) { return alu::div(n, d, q, r); }>(insn);
+}
+
+Handler idiv(const Insn& insn) {
+  return by_rm(insn, []<class T, class Place>() -> Handler {
+    return [](Cpu& cpu, const Insn& insn) { idiv<T>(cpu, Place::get(cpu, insn)); };
+  });
+}
+
+}  // namespace umbra::interp

@@ -1,0 +1,71 @@
+// Shifts and rotates by 1, CL or an immediate, and SHLD/SHRD. An 8086 uses the whole count, later models five bits.
+#include "cpu/alu.h"
+#include "cpu/interp/operands.h"
+
+namespace umbra::interp {
+namespace {
+
+unsigned masked(const Cpu& cpu, unsigned count) {
+  return cpu.model.generation == Generation::k8086 ? count : count & 31;
+}
+
+unsigned count_of(Cpu& cpu, const Insn& insn, unsigned n) {
+  return masked(cpu, insn.operands[n].kind == OperandKind::kReg ? cpu.s.r8(kEcx) : static_cast<u8>(insn.imm));
+}
+
+template <auto F>
+Handler shift(const Insn& insn) {
+  return by_rm(insn, []<class T, class Place>() -> Handler {
+    return [](Cpu& cpu, const Insn& insn) {
+      const unsigned count = count_of(cpu, insn, 1);
+      Place::modify(cpu, insn, [&](T d) { return F(d, count, cpu.s.eflags); });
+    };
+  });
+}
+
+template <auto F>
+Handler double_shift(const Insn& insn) {
+  return by_word_size(insn.operands[0].size, [&]<class T>() -> Handler {
+    constexpr auto make = []<class Place>() -> Handler {
+      return [](Cpu& cpu, const Insn& insn) {
+        const unsigned count = count_of(cpu, insn, 2);
+        const T source = reg<T>(cpu.s, insn.operands[1].reg);
+        Place::modify(cpu, insn, [&](T d) { return F(d, source, count, cpu.s.eflags); });
+      };
+    };
+    if (insn.operands[0].kind == OperandKind::kMem) return make.template operator()<Mem<T>>();
+    return make.template operator()<Reg<T, 0>>();
+  });
+}
+
+}  // namespace
+
+Handler rol(const Insn& insn) {
+  return shift<[](auto a, unsigned n, u32& f) { return alu::rol(a, n, f); }>(insn);
+}
+Handler ror(const Insn& insn) {
+  return shift<[](auto a, unsigned n, u32& f) { return alu::ror(a, n, f); }>(insn);
+}
+Handler rcl(const Insn& insn) {
+  return shift<[](auto a, unsigned n, u32& f) { return alu::rcl(a, n, f); }>(insn);
+}
+Handler rcr(const Insn& insn) {
+  return shift<[](auto a, unsigned n, u32& f) { return alu::rcr(a, n, f); }>(insn);
+}
+Handler shl(const Insn& insn) {
+  return shift<[](auto a, unsigned n, u32& f) { return alu::shl(a, n, f); }>(insn);
+}
+Handler shr(const Insn& insn) {
+  return shift<[](auto a, unsigned n, u32& f) { return alu::shr(a, n, f); }>(insn);
+}
+Handler sar(const Insn& insn) {
+  return shift<[](auto a, unsigned n, u32& f) { return alu::sar(a, n, f); }>(insn);
+}
+Handler shld(const Insn& insn) {
+  return double_shift<[](auto a, auto b, unsigned n, u32& f) { return alu::shld(a, b, n, f); }>(insn);
+}
+Handler shrd(const Insn& insn) {
+  return double_shift<[](auto a, auto b, unsigned n, u32& f) { return alu::shrd(a, b, n, f); }>(insn);
+}
+
+}  // namespace umbra::interp

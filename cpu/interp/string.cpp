@@ -1,0 +1,277 @@
+// MOVS CMPS SCAS LODS STOS INS OUTS, alone and repeated.
+//
+// A repeated instruction does a bounded number of iterations and, if it is not done, leaves EIP on itself: interrupts
+// are taken there, as on hardware, with ESI, EDI and ECX of the next iteration. A fault leaves the same state. MOVS,
+// STOS and LODS go through plain RAM a run at a time where both ends have table entries.
+#include <cstring>
+
+#include "cpu/alu.h"
+#include "cpu/interp/operands.h"
+#include "cpu/transfer.h"
+
+namespace umbra::interp {
+namespace {
+
+constexpr u32 kIterations = 4096;  // of one call of a repeated handler
+
+// The index registers and the count, at the address size.
+struct Registers {
+  CpuState& s;
+  u32 mask;
+  Registers(CpuState& state, const Insn& insn) : s(state), mask(insn.address_mask) {}
+  u32 si() const { return s.r32(kEsi) & mask; }
+  u32 di() const { return s.r32(kEdi) & mask; }
+  u32 count() const { return s.r32(kEcx) & mask; }
+  void set(unsigned r, u32 value) { s.r32(r) = (s.r32(r) & ~mask) | (value & mask); }
+  void advance(unsigned r, u32 by) { set(r, s.r32(r) + by); }
+  void consume(u32 n) { set(kEcx, s.r32(kEcx) - n); }
+  template <class T>
+  u32 step() const {
+    return (s.eflags & flag::kDf) != 0 ? static_cast<u32>(-static_cast<i32>(sizeof(T))) : u32{sizeof(T)};
+  }
+};
+
+// Not the C library's: these run in callouts, and its copies go through vector registers that hold the guest's.
+void copy_bytes(u8* to, const u8* from, std::size_t n) {
+#if defined(__x86_64__)
+  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+#else
+  std::memmove(to, from, n);
+#endif
+}
+
+template <class T>
+void fill_elements(u8* to, T value, std::size_t n) {
+#if defined(__x86_64__)
+  if constexpr (sizeof(T) == 1) asm volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(value) : "memory");
+  if constexpr (sizeof(T) == 2) asm volatile("rep stosw" : "+D"(to), "+c"(n) : "a"(value) : "memory");
+  if constexpr (sizeof(T) == 4) asm volatile("rep stosl" : "+D"(to), "+c"(n) : "a"(value) : "memory");
+#else
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(to + i * sizeof(T), &value, sizeof(T));
+#endif
+}
+
+// How many elements from `offset` upwards lie in the segment, in one page and below the wrap of the address size, if
+// that page can be reached directly; then `host` is where.
+template <class T>
+u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*& host) {
+  const u8 right = store ? Segment::kWritable : Segment::kReadable;
+  if ((g.access & right) == 0 || !g.inside(offset, sizeof(T))) return 0;
+  const Linear a(g.base + offset);
+  const ShadowTable& table = *cpu.mmu.table();
+  const u64 addend = store ? table.store[page_of(a)] : table.load[page_of(a)];
+  if (addend == 0) return 0;
+  const u64 in_segment = u64{g.high} - offset + 1;
+  const u64 to_wrap = u64{mask} - offset + 1;
+  const u64 in_page = kPageSize - page_offset(a);
+  host = reinterpret_cast<u8*>(addend + a.value);
+  return static_cast<u32>(std::min({in_segment, to_wrap, in_page}) / sizeof(T));
+}
+
+void check_port(Cpu& cpu, unsigned size) {
+  check_io(cpu, cpu.s.r16(kEdx), size);
+  cpu.note_port(cpu.s.r16(kEdx), size);
+}
+
+// --- one iteration of each
+// ------------------------------------------------------------------------------------------------
+
+struct Movs {
+  static constexpr bool kCompares = false;
+  template <class T>
+  static void once(Cpu& cpu, const Insn& insn, Registers& r) {
+    cpu.write<T>(kEs, r.di(), cpu.read<T>(segment(insn), r.si()));
+    const u32 step = r.step<T>();
+    r.advance(kEsi, step);
+    r.advance(kEdi, step);
+  }
+  template <class T>
+  static u32 run(Cpu& cpu, const Insn& insn, Registers& r, u32 limit) {
+    u8 *from = nullptr, *to = nullptr;
+    if ((cpu.s.eflags & flag::kDf) != 0) return 0;
+    u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[insn.segment], r.si(), r.mask, false, from));
+    n = std::min(n, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to));
+    if (n < 2) return 0;
+    const u32 bytes = n * sizeof(T);
+    // Ascending bytes are what ascending elements do, except where an element overlaps its own destination.
+    if (to > from && static_cast<u32>(to - from) < sizeof(T)) return 0;
+    copy_bytes(to, from, bytes);
+    r.advance(kEsi, bytes);
+    r.advance(kEdi, bytes);
+    return n;
+  }
+};
+
+struct Stos {
+  static constexpr bool kCompares = false;
+  template <class T>
+  static void once(Cpu& cpu, const Insn&, Registers& r) {
+    cpu.write<T>(kEs, r.di(), reg<T>(cpu.s, kEax));
+    r.advance(kEdi, r.step<T>());
+  }
+  template <class T>
+  static u32 run(Cpu& cpu, const Insn&, Registers& r, u32 limit) {
+    u8* to = nullptr;
+    if ((cpu.s.eflags & flag::kDf) != 0) return 0;
+    const u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to));
+    fill_elements<T>(to, reg<T>(cpu.s, kEax), n);
+    r.advance(kEdi, n * sizeof(T));
+    return n;
+  }
+};
+
+struct Lods {
+  static constexpr bool kCompares = false;
+  template <class T>
+  static void once(Cpu& cpu, const Insn& insn, Registers& r) {
+    reg<T>(cpu.s, kEax) = cpu.read<T>(segment(insn), r.si());
+    r.advance(kEsi, r.step<T>());
+  }
+  template <class T>
+  static u32 run(Cpu&, const Insn&, Registers&, u32) {
+    return 0;
+  }
+};
+
+struct Cmps {
+  static constexpr bool kCompares = true;
+  template <class T>
+  static void once(Cpu& cpu, const Insn& insn, Registers& r) {
+    const T source = cpu.read<T>(segment(insn), r.si());
+    alu::sub(source, cpu.read<T>(kEs, r.di()), cpu.s.eflags);
+    const u32 step = r.step<T>();
+    r.advance(kEsi, step);
+    r.advance(kEdi, step);
+  }
+};
+
+struct Scas {
+  static constexpr bool kCompares = true;
+  template <class T>
+  static void once(Cpu& cpu, const Insn&, Registers& r) {
+    alu::sub(reg<T>(cpu.s, kEax), cpu.read<T>(kEs, r.di()), cpu.s.eflags);
+    r.advance(kEdi, r.step<T>());
+  }
+};
+
+struct Ins {
+  static constexpr bool kCompares = false;
+  template <class T>
+  static void once(Cpu& cpu, const Insn&, Registers& r) {
+    check_port(cpu, sizeof(T));
+    // The destination is checked before the device is read: what it gave must not be lost.
+    cpu.check(kEs, r.di(), sizeof(T), Access::kWrite);
+    cpu.write<T>(kEs, r.di(), static_cast<T>(cpu.ports.in(cpu.s.r16(kEdx), sizeof(T))));
+    r.advance(kEdi, r.step<T>());
+  }
+  template <class T>
+  static u32 run(Cpu& cpu, const Insn&, Registers& r, u32 limit) {
+    u8* to = nullptr;
+    if ((cpu.s.eflags & flag::kDf) != 0) return 0;
+    const u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to));
+    if (n < 2) return 0;
+    check_port(cpu, sizeof(T));
+    cpu.ports.in_block(cpu.s.r16(kEdx), to, n, sizeof(T));
+    r.advance(kEdi, n * sizeof(T));
+    return n;
+  }
+};
+
+struct Outs {
+  static constexpr bool kCompares = false;
+  template <class T>
+  static void once(Cpu& cpu, const Insn& insn, Registers& r) {
+    check_port(cpu, sizeof(T));
+    cpu.ports.out(cpu.s.r16(kEdx), cpu.read<T>(segment(insn), r.si()), sizeof(T));
+    r.advance(kEsi, r.step<T>());
+  }
+  template <class T>
+  static u32 run(Cpu& cpu, const Insn& insn, Registers& r, u32 limit) {
+    u8* from = nullptr;
+    if ((cpu.s.eflags & flag::kDf) != 0) return 0;
+    const u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[insn.segment], r.si(), r.mask, false, from));
+    if (n < 2) return 0;
+    check_port(cpu, sizeof(T));
+    cpu.ports.out_block(cpu.s.r16(kEdx), from, n, sizeof(T));
+    r.advance(kEsi, n * sizeof(T));
+    return n;
+  }
+};
+
+// --- repetition
+// -------------------------------------------------------------------------------------------------------------
+
+template <class What, class T>
+void single(Cpu& cpu, const Insn& insn) {
+  Registers r(cpu.s, insn);
+  What::template once<T>(cpu, insn, r);
+}
+
+// Goes on later when there is more to do: single steps see every iteration.
+void leave_or_resume(Cpu& cpu, bool done) {
+  if (!done) cpu.s.eip = cpu.s.insn_eip;
+}
+
+template <class What, class T>
+void repeated(Cpu& cpu, const Insn& insn) {
+  Registers r(cpu.s, insn);
+  u32 left = cpu.trap_check_needed() ? 1 : kIterations;
+  while (left != 0 && r.count() != 0) {
+    const u32 n = What::template run<T>(cpu, insn, r, std::min(left, r.count()));
+    if (n == 0) What::template once<T>(cpu, insn, r);
+    const u32 done = n == 0 ? 1 : n;
+    r.consume(done);
+    left -= done;
+    if (cpu.pending.load(std::memory_order_relaxed) != 0) break;
+  }
+  leave_or_resume(cpu, r.count() == 0);
+}
+
+template <class What, class T>
+void repeated_compare(Cpu& cpu, const Insn& insn) {
+  Registers r(cpu.s, insn);
+  const u32 goes_on = insn.has(prefix::kRep) ? flag::kZf : 0;
+  bool ended = r.count() == 0;
+  for (u32 left = cpu.trap_check_needed() ? 1 : kIterations; left != 0 && !ended; --left) {
+    What::template once<T>(cpu, insn, r);
+    r.consume(1);
+    ended = r.count() == 0 || (cpu.s.eflags & flag::kZf) != goes_on;
+  }
+  leave_or_resume(cpu, ended);
+}
+
+template <class What, class T>
+Handler string_insn(const Insn& insn) {
+  if (!insn.has(prefix::kRep | prefix::kRepne)) return single<What, T>;
+  if constexpr (What::kCompares) {
+    return repeated_compare<What, T>;
+  } else {
+    return repeated<What, T>;
+  }
+}
+
+}  // namespace
+
+Handler movsb(const Insn& insn) { return string_insn<Movs, u8>(insn); }
+Handler movsw(const Insn& insn) { return string_insn<Movs, u16>(insn); }
+Handler movsd(const Insn& insn) { return string_insn<Movs, u32>(insn); }
+Handler cmpsb(const Insn& insn) { return string_insn<Cmps, u8>(insn); }
+Handler cmpsw(const Insn& insn) { return string_insn<Cmps, u16>(insn); }
+Handler cmpsd(const Insn& insn) { return string_insn<Cmps, u32>(insn); }
+Handler scasb(const Insn& insn) { return string_insn<Scas, u8>(insn); }
+Handler scasw(const Insn& insn) { return string_insn<Scas, u16>(insn); }
+Handler scasd(const Insn& insn) { return string_insn<Scas, u32>(insn); }
+Handler lodsb(const Insn& insn) { return string_insn<Lods, u8>(insn); }
+Handler lodsw(const Insn& insn) { return string_insn<Lods, u16>(insn); }
+Handler lodsd(const Insn& insn) { return string_insn<Lods, u32>(insn); }
+Handler stosb(const Insn& insn) { return string_insn<Stos, u8>(insn); }
+Handler stosw(const Insn& insn) { return string_insn<Stos, u16>(insn); }
+Handler stosd(const Insn& insn) { return string_insn<Stos, u32>(insn); }
+Handler insb(const Insn& insn) { return string_insn<Ins, u8>(insn); }
+Handler insw(const Insn& insn) { return string_insn<Ins, u16>(insn); }
+Handler insd(const Insn& insn) { return string_insn<Ins, u32>(insn); }
+Handler outsb(const Insn& insn) { return string_insn<Outs, u8>(insn); }
+Handler outsw(const Insn& insn) { return string_insn<Outs, u16>(insn); }
+Handler outsd(const Insn& insn) { return string_insn<Outs, u32>(insn); }
+
+}  // namespace umbra::interp
