@@ -158,6 +158,23 @@ Walk probe(PhysicalMemory& memory, const PagingState& state, Linear address) {
   return Walker(memory, state, address, {Access::kRead, false, false}).run();
 }
 
+Walk leaf(const PagingState& state, u64 pde, u64 pte) {
+  const bool nx = paging_pae(state) && (state.efer & kEferNxe) != 0;
+  const u64 physical = paging_pae(state) ? (u64{1} << state.phys_bits) - 1 : 0xffffffff;
+  const u64 frame = physical & ~u64{kPageMask};
+  const u64 reserved = ~physical & ~(nx ? pte::kNoExecute : 0);
+  const u64 both = pde & pte;
+  Walk w;
+  w.ok = (both & pte::kPresent) != 0 && (both & pte::kAccessed) != 0 && ((pde | pte) & reserved) == 0;
+  w.address = Phys(pte & frame);
+  w.user = (both & pte::kUser) != 0;
+  w.writable = (both & pte::kWritable) != 0;
+  w.executable = !nx || ((pde | pte) & pte::kNoExecute) == 0;
+  w.dirty = (pte & pte::kDirty) != 0;
+  w.global = (state.cr4 & kCr4Pge) != 0 && (pte & pte::kGlobal) != 0;
+  return w;
+}
+
 bool load_pdptes(PhysicalMemory& memory, PagingState& state) {
   const u64 reserved = ~((u64{1} << state.phys_bits) - 1) | 0x1e6;  // SDM table 4-8
   u64 loaded[4];

@@ -50,6 +50,10 @@ Walk walk(PhysicalMemory& memory, const PagingState& state, Linear address, Acce
 // For debuggers and `info tlb`: never changes A or D, never faults on rights.
 Walk probe(PhysicalMemory& memory, const PagingState& state, Linear address);
 
+// What a walk through this directory entry to this page-table entry would allow, without looking at memory. Not ok if
+// it would fault for everyone or would have to set an accessed bit. `address` is of the page.
+Walk leaf(const PagingState& state, u64 pde, u64 pte);
+
 // What MOV CR3 does with CR4.PAE: reads the four pointers into the state. False if a present one has reserved bits
 // set: the instruction then is #GP(0) and the state is as before.
 bool load_pdptes(PhysicalMemory& memory, PagingState& state);

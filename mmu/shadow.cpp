@@ -1,6 +1,6 @@
 #include "mmu/shadow.h"
 
-#include <sys/mman.h>
+#include <algorithm>
 
 #include "cpu/base/log.h"
 
@@ -8,57 +8,129 @@ namespace umbra {
 
 namespace {
 
-ShadowTable* new_table() {
-  void* at =
-      mmap(nullptr, sizeof(ShadowTable), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  CHECK(at != MAP_FAILED);
-  return static_cast<ShadowTable*>(at);
+// A large page or the flat space is filled in groups of this many pages.
+constexpr u32 kLargeGroup = 16;
+
+constexpr u32 kCr4Pge = 1u << 7;
+
+// Address spaces are told apart by everything that decides what a walk gives, PDPTEs excepted: those are compared when
+// the space is entered. Zero is no key.
+u64 key_of(const PagingState& s) {
+  constexpr u32 kCr4 = 0x30;  // PSE, PAE
+  if (!paging_on(s)) return 1;
+  const u32 root = paging_pae(s) ? s.cr3 & ~0x1fu : s.cr3 & ~kPageMask;
+  return u64{root} << 32 | (s.cr4 & kCr4) << 8 | (s.efer >> 11 & 1) << 3 | (write_protect(s) ? 4 : 0) |
+         (s.phys_bits == 32 ? 2 : 0) | 1;
 }
 
 }  // namespace
 
-Mmu::Mmu(PhysicalMemory& memory) : memory_(memory), tables_{new_table(), new_table()} {
-  table_ = tables_[0];
+Mmu::Mmu(PhysicalMemory& memory)
+    : memory_(memory), context_(memory), budget_(std::clamp<u64>(memory.size() / 16, 8 << 20, 64 << 20)) {
   memory_.add_watcher(*this);
+  space_ = find(key_of(state_));
+  table_ = space_->table(user_);
 }
 
-Mmu::~Mmu() {
-  memory_.remove_watcher(*this);
-  for (ShadowTable* table : tables_) munmap(table, sizeof(ShadowTable));
-}
+Mmu::~Mmu() { memory_.remove_watcher(*this); }
 
-void Mmu::flush() {
-  for (u32 vpn : filled_) {
-    for (ShadowTable* table : tables_) table->load[vpn] = table->store[vpn] = 0;
+// The kept space of this key, or the coldest one made empty.
+Space* Mmu::find(u64 key) {
+  u32 coldest = 0;
+  slot_ = kSpaces;
+  for (u32 i = 0; i < kSpaces; ++i) {
+    if (keys_[i] == key) {
+      slot_ = i;
+      break;
+    }
+    if (last_use_[i] < last_use_[coldest]) coldest = i;
   }
-  filled_.clear();
+  if (slot_ == kSpaces) {
+    slot_ = coldest;
+    ++context_.stats.switches_new;
+    if (spaces_[slot_] == nullptr) {
+      spaces_[slot_] = std::make_unique<Space>(context_, slot_);
+    } else {
+      context_.stats.evictions += keys_[slot_] != 0;
+      spaces_[slot_]->drop_all();
+    }
+    keys_[slot_] = key;
+    spaces_[slot_]->assign(state_);
+  }
+  last_use_[slot_] = ++clock_;
+  return spaces_[slot_].get();
 }
 
 void Mmu::set_state(const PagingState& state) {
+  const u64 key = key_of(state);
+  if (key == keys_[slot_]) {
+    // Something that paging does not look at has changed (CR0.TS is written all day): that is no MOV CR3. A change of
+    // CR4.PGE is as good as one.
+    const bool other = state.cr0 != state_.cr0 || state.cr4 != state_.cr4 || state.efer != state_.efer;
+    const bool flush = ((state.cr4 ^ state_.cr4) & kCr4Pge) != 0 || state.cr3 != state_.cr3 ||
+                       !std::equal(std::begin(state.pdpte), std::end(state.pdpte), state_.pdpte);
+    if ((other && !flush) || !paging_on(state)) {
+      state_ = state;
+      return;
+    }
+  }
+  ++context_.stats.switches;
   ++epoch_;
   state_ = state;
-  flush();
+  if (key != keys_[slot_]) space_ = find(key);
+  space_->enter(state_);
+  table_ = space_->table(user_);
+  if (context_.stats.bytes > budget_) make_room();
 }
 
 void Mmu::set_user(bool user) {
   user_ = user;
-  table_ = tables_[user];
+  table_ = space_->table(user);
 }
 
-void Mmu::invalidate(Linear) {
-  ++epoch_;
-  flush();
+// Gives up the coldest spaces, and when the current one alone is too much, what it holds.
+void Mmu::make_room() {
+  while (context_.stats.bytes > budget_) {
+    u32 coldest = slot_;
+    for (u32 i = 0; i < kSpaces; ++i) {
+      if (keys_[i] != 0 && i != slot_ && (coldest == slot_ || last_use_[i] < last_use_[coldest])) coldest = i;
+    }
+    ++context_.stats.evictions;
+    spaces_[coldest]->drop_all();
+    if (coldest == slot_) return;
+    keys_[coldest] = last_use_[coldest] = 0;
+  }
 }
+
+void Mmu::invalidate(Linear address) {
+  ++context_.stats.invalidations;
+  ++epoch_;
+  if (paging_on(state_)) space_->drop_leaf(address);
+}
+
 void Mmu::layout_changed(Phys, u64) {
   ++epoch_;
-  flush();
+  for (auto& space : spaces_) {
+    if (space != nullptr) space->drop_all();
+  }
 }
-void Mmu::protect_code(u64) { flush(); }
+
+void Mmu::protect_code(u64 page) {
+  const Phys at(page << kPageBits);
+  if (memory_.kind(at) != PhysicalMemory::Kind::kRam) return;
+  ++context_.stats.code_protections;
+  context_.stores.take(memory_.file_offset(at) >> kPageBits,
+                       [&](u32 space, u32 vpn) { spaces_[space]->drop_store_entry(vpn); });
+  for (auto& space : spaces_) {
+    if (space != nullptr) space->drop_large_stores(static_cast<u32>(page));
+  }
+}
 
 Fill Mmu::fill(Linear a, Access access, bool user) {
   const Walk w = walk(memory_, state_, a, access, user);
   Fill f{};
   if (!w.ok) {
+    ++context_.stats.faults;
     f.kind = Fill::Kind::kFault;
     f.error_code = w.error_code;
     return f;
@@ -66,15 +138,41 @@ Fill Mmu::fill(Linear a, Access access, bool user) {
   f.address = memory_.wrap(w.address);
   f.host = memory_.host(f.address);
   f.kind = f.host != nullptr ? Fill::Kind::kRam : Fill::Kind::kDevice;
-  if (f.host == nullptr || user != user_) return f;
-  const u32 vpn = page_of(a);
-  const u64 addend = reinterpret_cast<u64>(f.host) - a.value;
-  if (table_->load[vpn] == 0) filled_.push_back(vpn);
-  table_->load[vpn] = addend;
-  const bool may_store = w.dirty && (w.writable || (!user && !write_protect(state_)));
-  const bool direct = memory_.kind(f.address) == PhysicalMemory::Kind::kRam && !memory_.has_code(page_of(f.address));
-  if (may_store && direct) table_->store[vpn] = addend;
+  if (f.host != nullptr && user == user_) install(page_of(a), w);
   return f;
+}
+
+// Enters one page into the current table with the rights of the current privilege.
+void Mmu::install_page(u32 vpn, const Walk& walk, Phys page) {
+  const u8* host = memory_.host(page);
+  if (host == nullptr) return;
+  const u64 addend = reinterpret_cast<u64>(host) - (u64{vpn} << kPageBits);
+  const bool may_store = walk.dirty && (walk.writable || (!user_ && !write_protect(state_)));
+  const bool direct = memory_.kind(page) == PhysicalMemory::Kind::kRam && !memory_.has_code(page_of(page));
+  space_->put(vpn, user_, addend, may_store && direct ? addend : 0);
+}
+
+void Mmu::install(u32 vpn, const Walk& w) {
+  ++context_.stats.fills;
+  if (context_.stats.bytes > budget_) make_room();
+  if (!space_->note(vpn, w)) return;
+  const auto page_at = [&](u64 page) { return memory_.wrap(Phys(page << kPageBits)); };
+  install_page(vpn, w, page_at(page_of(w.address)));
+  if (w.levels < 2) {
+    const u32 first = vpn & ~(kLargeGroup - 1);
+    for (u32 i = first; i < first + kLargeGroup; ++i) {
+      if (i == vpn || table_->load[i] != 0) continue;
+      install_page(i, w, page_at(page_of(w.address) + i - vpn));
+      ++context_.stats.neighbours;
+    }
+    return;
+  }
+  space_->each_neighbour(vpn, user_, w, [&](u32 other, u64 pde, u64 pte) {
+    const Walk near = leaf(state_, pde, pte);
+    if (!near.ok || (user_ && !near.user)) return;
+    install_page(other, near, page_at(page_of(near.address)));
+    ++context_.stats.neighbours;
+  });
 }
 
 }  // namespace umbra

@@ -4,21 +4,13 @@
 // in the store plane. Generated code finds the store plane kStorePlane bytes after the load plane.
 #pragma once
 
-#include <cstring>
 #include <memory>
-#include <vector>
 
 #include "mmu/paging.h"
+#include "mmu/shadow_table.h"
+#include "mmu/space.h"
 
 namespace umbra {
-
-inline constexpr u32 kShadowEntries = 1u << 20;
-inline constexpr u32 kStorePlane = kShadowEntries * 8;
-
-struct ShadowTable {
-  u64 load[kShadowEntries];
-  u64 store[kShadowEntries];
-};
 
 // What a slow access came to.
 struct Fill {
@@ -57,8 +49,8 @@ class Mmu final : public LayoutWatcher {
   // (implicit supervisor accesses to descriptor tables), then nothing is filled.
   Fill fill(Linear a, Access access, bool user);
   bool user() const { return user_; }
-  // Another number whenever a linear page may have come to lie elsewhere or lost a right: set_state, invalidate and
-  // layout changes, not a change of privilege.
+  // Another number whenever a linear page may have come to lie elsewhere or lost a right: another address space, INVLPG,
+  // layout changes; not a change of privilege.
   u64 epoch() const { return epoch_; }
 
   void layout_changed(Phys first, u64 size) override;
@@ -66,16 +58,29 @@ class Mmu final : public LayoutWatcher {
   // A page has become code: its store entries go, in every table. PhysicalMemory::mark_code calls it.
   void protect_code(u64 physical_page);
 
+  const MmuStats& stats() const { return context_.stats; }
+
  private:
-  void flush();
+  static constexpr u32 kSpaces = 64;
+  void select(Space* space);
+  Space* find(u64 key);
+  void make_room();
+  void install(u32 vpn, const Walk& walk);
+  void install_page(u32 vpn, const Walk& walk, Phys page);
 
   PhysicalMemory& memory_;
+  SpaceContext context_;
+  u64 budget_;  // bytes that tables and copies may use
   PagingState state_;
   bool user_ = false;
   u64 epoch_ = 1;
   ShadowTable* table_ = nullptr;
-  ShadowTable* tables_[2];  // supervisor, user
-  std::vector<u32> filled_;
+  Space* space_ = nullptr;
+  u32 slot_ = 0;  // of space_
+  u64 clock_ = 0;
+  u64 keys_[kSpaces] = {};
+  u64 last_use_[kSpaces] = {};
+  std::unique_ptr<Space> spaces_[kSpaces];
 };
 
 }  // namespace umbra

@@ -39,6 +39,16 @@ function(umbra_program name source)
   umbra_link(${name} ${ARGN})
 endfunction()
 
+# roms/NAME.asm becomes build/roms/NAME.bin.
+find_program(NASM nasm REQUIRED)
+function(umbra_rom name)
+  set(out ${CMAKE_BINARY_DIR}/roms/${name}.bin)
+  add_custom_command(OUTPUT ${out} DEPENDS ${CMAKE_SOURCE_DIR}/roms/${name}.asm
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/roms
+    COMMAND ${NASM} -f bin -o ${out} ${CMAKE_SOURCE_DIR}/roms/${name}.asm)
+  add_custom_target(rom_${name} ALL DEPENDS ${out})
+endfunction()
+
 # Every tests/FOLDER/*_test.cpp goes into the program tests/FOLDER_tests; ctest shows one line per file.
 # Files that end in _slow_test.cpp get the label "slow" and run in `./check --all` only.
 function(umbra_tests folder)

@@ -56,7 +56,7 @@ struct MachineConfig {
   bool testdev = false;
 
   bool rtc_localtime = false;
-  std::optional<i64> rtc_start;  // seconds since 1970, for a fixed -rtc base
+  std::optional<i64> rtc_start;    // seconds since 1970, for a fixed -rtc base
   bool rtc_follows_guest = false;  // -rtc clock=vm
 
   bool start_paused = false;

@@ -22,8 +22,10 @@ bool says(const std::string& text, const std::string& part) { return text.find(p
 }  // namespace
 
 TEST_CASE("QEMU's everyday command lines are understood") {
-  const Options o = parse({"-m", "1G", "-cpu", "486", "-smp", "1", "-hda", "disk.img", "-cdrom", "a.iso", "-boot", "order=dc,menu=on",
-                           "-serial", "mon:stdio", "-display", "none", "-no-reboot", "-accel", "tcg", "-name", "old,process=x"});
+  const Options o = parse({"-m",      "1G",        "-cpu",         "486",   "-smp",       "1",
+                           "-hda",    "disk.img",  "-cdrom",       "a.iso", "-boot",      "order=dc,menu=on",
+                           "-serial", "mon:stdio", "-display",     "none",  "-no-reboot", "-accel",
+                           "tcg",     "-name",     "old,process=x"});
   CHECK(o.machine.ram_bytes == u64{1} << 30);
   CHECK(std::string(o.machine.cpu->name) == "486");
   REQUIRE(o.machine.drives.size() == 2);
@@ -39,8 +41,8 @@ TEST_CASE("QEMU's everyday command lines are understood") {
 }
 
 TEST_CASE("a drive's places are given out in order, and commas can be escaped") {
-  const Options o = parse({"-drive", "file=a,,b.img,format=raw", "-drive", "file=c.img,snapshot=on", "-drive", "file=f.img,if=floppy",
-                           "-drive", "file=d.iso,media=cdrom", "--fdb", "fat:dir"});
+  const Options o = parse({"-drive", "file=a,,b.img,format=raw", "-drive", "file=c.img,snapshot=on", "-drive",
+                           "file=f.img,if=floppy", "-drive", "file=d.iso,media=cdrom", "--fdb", "fat:dir"});
   const auto& d = o.machine.drives;
   REQUIRE(d.size() == 5);
   CHECK(d[0].file == "a,b.img");
