@@ -11,7 +11,10 @@ u32 ones(unsigned size) { return size >= 4 ? 0xffffffffu : (1u << (size * 8)) - 
 
 }  // namespace
 
-void PciBus::reset() { r_ = Regs{}; }
+void PciBus::reset() {
+  r_ = Regs{};
+  if (mechanism2_changed_) mechanism2_changed_();
+}
 
 void PciBus::state(Archive& a) { a("address", r_.address)("enable2", r_.enable2)("forward2", r_.forward2); }
 
@@ -63,7 +66,11 @@ void PciBus::config_write(u32 offset, u32 value, unsigned size) {
   if (offset == 0 && size == 4) {  // only dwords reach mechanism 1's address
     r_.address = value & 0x80fffffc;
   } else if (size == 1) {
-    if (offset == 0) r_.enable2 = static_cast<u8>(value);
+    if (offset == 0) {
+      const bool was = mechanism2_enabled();
+      r_.enable2 = static_cast<u8>(value);
+      if (was != mechanism2_enabled() && mechanism2_changed_) mechanism2_changed_();
+    }
     if (offset == 1 && cf9_ != nullptr) cf9_->write(0, value, 1);
     if (offset == 2) r_.forward2 = static_cast<u8>(value);
   }

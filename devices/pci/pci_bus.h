@@ -28,6 +28,9 @@ class PciBus final : public Device {
   }
   // Called when any function's ranges changed.
   void on_ranges_changed(std::function<void()> f) { ranges_changed_ = std::move(f); }
+  // Mechanism 2 decodes its ports only while its key is set: elsewhere they are free for BARs.
+  void on_mechanism2_changed(std::function<void()> f) { mechanism2_changed_ = std::move(f); }
+  bool mechanism2_enabled() const { return (r_.enable2 & 0xf0) != 0; }
   // CF9h lies inside the address register's dword and belongs to the PIIX.
   void connect_reset_control(BusTarget& cf9) { cf9_ = &cf9; }
 
@@ -50,6 +53,7 @@ class PciBus final : public Device {
   PciFunction* functions_[32][8] = {};
   BusTarget* cf9_ = nullptr;
   std::function<void()> ranges_changed_;
+  std::function<void()> mechanism2_changed_;
   Regs r_;
   Region<PciBus> config_ports_{this, &PciBus::config_read, &PciBus::config_write};
   Region<PciBus> mechanism2_{this, &PciBus::mechanism2_read, &PciBus::mechanism2_write};
