@@ -207,13 +207,13 @@ Result<int> open_scratch_file() {
   return fd;
 }
 
-Result<std::unique_ptr<BlockStore>> open_file_store(const std::string& path, Access access) {
-  bool writable = access != Access::kReadOnly;
+Result<std::unique_ptr<BlockStore>> open_file_store(const std::string& path, FileAccess access) {
+  bool writable = access != FileAccess::kReadOnly;
   int fd = ::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 && writable && (errno == EACCES || errno == EROFS || errno == EPERM)) {
     const int reason = errno;
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && access == Access::kReadWrite) {
+    if (fd >= 0 && access == FileAccess::kReadWrite) {
       ::close(fd);
       return cannot(path, std::string("it cannot be written (") + std::strerror(reason) +
                               "); make it writable, or throw the guest's writes away with -snapshot");

@@ -7,13 +7,13 @@
 
 namespace umbra {
 
-enum class Access : u8 {
+enum class FileAccess : u8 {
   kReadWrite,  // refuse an image that cannot be written
   kReadOnly,
   kEither,  // read-write if the host allows, else read-only
 };
 
-Result<std::unique_ptr<BlockStore>> open_file_store(const std::string& path, Access access);
+Result<std::unique_ptr<BlockStore>> open_file_store(const std::string& path, FileAccess access);
 
 // An unlinked file for throw-away data, in TMPDIR or /var/tmp; gone when the process is, however it ends.
 Result<int> open_scratch_file();

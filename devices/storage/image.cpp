@@ -9,10 +9,10 @@ namespace {
 Result<std::unique_ptr<BlockStore>> open_store(const std::string& path, const ImageOptions& options) {
   const bool is_fat = path.starts_with("fat:");
   auto store = is_fat ? open_fat_store(path.substr(4))
-                      : open_file_store(path, options.snapshot ? Access::kReadOnly : options.access);
+                      : open_file_store(path, options.snapshot ? FileAccess::kReadOnly : options.access);
   if (!store) return store;
   // A folder is always shown through an overlay: guests expect to write to a disk, and the folder must stay as it is.
-  const bool overlay = options.snapshot || (is_fat && options.access != Access::kReadOnly);
+  const bool overlay = options.snapshot || (is_fat && options.access != FileAccess::kReadOnly);
   return overlay ? make_overlay(std::move(*store)) : std::move(store);
 }
 

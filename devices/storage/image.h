@@ -8,7 +8,7 @@
 namespace umbra {
 
 struct ImageOptions {
-  Access access = Access::kReadWrite;
+  FileAccess access = FileAccess::kReadWrite;
   bool snapshot = false;  // the file is only read; writes go to a throw-away overlay
 };
 

@@ -151,10 +151,10 @@ TEST_CASE("an image that somebody writes is not opened a second time, one that i
     Opened first = open(m, path);
     REQUIRE(first.device);
     CHECK(has(open(m, path).error, "another process uses it"));
-    CHECK(has(open(m, path, {Access::kReadOnly}).error, "another process is writing it"));
+    CHECK(has(open(m, path, {FileAccess::kReadOnly}).error, "another process is writing it"));
     CHECK(has(open(m, path, {.snapshot = true}).error, "another process is writing it"));
   }
-  Opened reader = open(m, path, {Access::kReadOnly});
+  Opened reader = open(m, path, {FileAccess::kReadOnly});
   REQUIRE(reader.device);
   CHECK(open(m, path, {.snapshot = true}).device);
   CHECK(has(open(m, path).error, "another process uses it"));
@@ -169,7 +169,7 @@ TEST_CASE("a file that cannot be written is refused, or opened read-only where t
   ::setfsuid(65534);  // root may write everything; without effect for others
   const Finally restore{[] { ::setfsuid(::geteuid()); }};
   CHECK(has(open(m, path).error, "-snapshot"));
-  Opened either = open(m, path, {Access::kEither});
+  Opened either = open(m, path, {FileAccess::kEither});
   REQUIRE(either.device);
   CHECK(either.device->read_only());
   CHECK(write(*either.device, 0, sectors(1, 'x')) == BlockStatus::kReadOnly);
@@ -179,7 +179,7 @@ TEST_CASE("a file that cannot be written is refused, or opened read-only where t
 TEST_CASE("a read-only image refuses writes") {
   Machine m;
   TempFolder tmp;
-  Opened o = open(m, tmp.write("disk.img", sectors(4, 'a')), {Access::kReadOnly});
+  Opened o = open(m, tmp.write("disk.img", sectors(4, 'a')), {FileAccess::kReadOnly});
   CHECK(o.device->read_only());
   CHECK(write(*o.device, 0, sectors(1, 'x')) == BlockStatus::kReadOnly);
   CHECK(tmp.content("disk.img") == sectors(4, 'a'));
