@@ -130,6 +130,8 @@ class Cpu {
   void note_access(Linear a, u32 size, bool write);
   void note_port(u16 port, u32 size);
   void set_dr7(u32 value);
+  u32 debug_register(unsigned n);  // MOV DR, with its checks
+  void set_debug_register(unsigned n, u32 value);
 
   void load_segment(SegReg reg, u16 selector);  // MOV/POP/LES…: real, V86 or protected, with all checks
   void set_real_segment(SegReg reg, u16 selector);
@@ -141,6 +143,17 @@ class Cpu {
   void set_cpl(u8 cpl);  // tells the MMU when the user side changes
   void update_paging();  // after anything in PagingState or CPL changed
 
+  // May the current program use these ports? #GP(0) if not: IOPL, then the TSS's bitmap. Notes I/O breakpoints.
+  void check_port(u16 port, u32 size);
+  // CPUID, RDMSR and WRMSR (cpuid.cpp, msr.cpp). An MSR that the model lacks is #GP(0).
+  struct Cpuid {
+    u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
+  };
+  Cpuid cpuid(u32 leaf, u32 subleaf) const;
+  u64 read_msr(u32 index);
+  void write_msr(u32 index, u64 value);
+  u64 tsc() { return host.tsc() + s.tsc_offset; }
+
   bool real() const { return (s.cr0 & cr0::kPe) == 0; }
   bool v86() const { return (s.eflags & flag::kVm) != 0; }
   bool protected_mode() const { return (s.cr0 & cr0::kPe) != 0 && !v86(); }
@@ -149,6 +162,7 @@ class Cpu {
   unsigned iopl() const { return (s.eflags & flag::kIopl) >> 12; }
 
  private:
+  void check_debug_register(unsigned& n);
   u64 read_slow(Linear a, unsigned size, bool user);
   void write_slow(Linear a, u64 value, unsigned size, bool user);
   u64 read_outside(SegReg seg, u32 offset, unsigned size);

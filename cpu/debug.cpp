@@ -44,7 +44,6 @@ u32 met(const CpuState& s, u32 address, u32 size, Kind kind, Kind other) {
 
 void debug_trap(Cpu& cpu, u32 bits) {
   cpu.s.dr[6] |= bits;
-  cpu.s.dr[7] &= ~dr7::kGd;
   cpu.interrupt(kDebug, Cpu::Source::kException);
 }
 
@@ -68,6 +67,36 @@ void Cpu::set_dr7(u32 value) {
         s.armed |= debug_arm::kData;
         break;
     }
+  }
+}
+
+u32 Cpu::debug_register(unsigned n) {
+  check_debug_register(n);
+  return s.dr[n];
+}
+
+void Cpu::set_debug_register(unsigned n, u32 value) {
+  check_debug_register(n);
+  if (n == 7) {
+    set_dr7(value);
+  } else if (n == 6) {
+    s.dr[6] = (value & 0xe00f) | dr6::kFixed;
+  } else {
+    s.dr[n] = value;
+    set_dr7(s.dr[7]);
+  }
+}
+
+// MOV DR: 4 and 5 are other names of 6 and 7 until CR4.DE makes them invalid; DR7.GD guards them all.
+void Cpu::check_debug_register(unsigned& n) {
+  if (n == 4 || n == 5) {
+    if ((s.cr4 & cr4::kDe) != 0) fault(kInvalidOpcode);
+    n += 2;
+  }
+  if (s.cpl != 0) fault(kGeneralProtection, 0);
+  if ((s.dr[7] & dr7::kGd) != 0) {
+    s.dr[6] |= dr6::kBd;
+    fault(kDebug);
   }
 }
 

@@ -22,7 +22,7 @@ void through_real_vector(Cpu& cpu, u8 vector) {
   }
   const u32 target = cpu.read_system<u32>(Linear(s.idtr.base + entry));
   Stack stack = Stack::current(cpu);
-  stack.push(s.eflags & 0xffff, 2);
+  stack.push(flags_image(cpu), 2);
   stack.push(s.seg[kCs].selector, 2);
   stack.push(static_cast<u32>(s.eip), 2);
   s.r32(kEsp) = stack.esp();
@@ -186,6 +186,7 @@ void dispatch(Cpu& cpu, const Event& event) {
   } else {
     through_gate(cpu, event);
   }
+  if (event.vector == kDebug && event.source == Cpu::Source::kException) cpu.s.dr[7] &= ~dr7::kGd;
   cpu.s.activity = Activity::kRunning;
   cpu.s.shadow = 0;
   cpu.s.pending_debug &= ~dr6::kBs;  // the trap of an instruction that ended in a handler is not taken

@@ -193,14 +193,14 @@ InnerStack inner_stack(Cpu& cpu, unsigned cpl, u32 ext) {
   return InnerStack{stack_segment(cpu, ss, cpl, kInvalidTss, ext), esp};
 }
 
-void check_io(Cpu& cpu, u16 port, unsigned size) {
-  if (cpu.real() || (!cpu.v86() && cpu.s.cpl <= cpu.iopl())) return;
-  const Segment& tr = cpu.s.tr;
-  if (!wide_tss(tr) || tr.limit < kTss32Layout.end) cpu.fault(kGeneralProtection, 0);
-  const u32 at = cpu.read_system<u16>(Linear(tr.base + kIoBaseOffset)) + port / 8u;
-  if (at + 1 > tr.limit) cpu.fault(kGeneralProtection, 0);  // two bytes are read, always
-  const u32 bits = cpu.read_system<u16>(Linear(tr.base + at));
-  if (((bits >> (port & 7)) & ((1u << size) - 1)) != 0) cpu.fault(kGeneralProtection, 0);
+void Cpu::check_port(u16 port, u32 size) {
+  note_port(port, size);
+  if (real() || (!v86() && s.cpl <= iopl())) return;
+  if (!wide_tss(s.tr) || s.tr.limit < kTss32Layout.end) fault(kGeneralProtection, 0);
+  const u32 at = read_system<u16>(Linear(s.tr.base + kIoBaseOffset)) + port / 8u;
+  if (at + 1 > s.tr.limit) fault(kGeneralProtection, 0);  // two bytes are read, always
+  const u32 bits = read_system<u16>(Linear(s.tr.base + at));
+  if (((bits >> (port & 7)) & ((1u << size) - 1)) != 0) fault(kGeneralProtection, 0);
 }
 
 bool vme_redirected_to_monitor(Cpu& cpu, u8 vector) {

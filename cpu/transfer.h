@@ -32,6 +32,11 @@ Descriptor return_target(Cpu& cpu, u16 selector);
 // The end of a return to an outer ring: SS:ESP, `release` bytes of its parameters, CS:EIP, and the data segments.
 void commit_outer(Cpu& cpu, u16 selector, Descriptor& code, u32 eip, const Segment& ss, u32 esp, u32 release);
 
+// EFLAGS as an 8086 stores them: the upper four bits read as ones there.
+inline u32 flags_image(const Cpu& cpu) {
+  return cpu.model.generation == Generation::k8086 ? cpu.s.eflags | 0xf000 : cpu.s.eflags;
+}
+
 // --- tasks.cpp ------------------------------------------------------------------------------------------------------
 struct InnerStack {
   Segment ss;
@@ -46,8 +51,6 @@ void switch_task(Cpu& cpu, u16 selector, TaskSwitch how, u32 ext = 0, const u32*
 // A task gate or TSS selector met by JMP, CALL or an IDT gate: checks the descriptor, then switches.
 void task_gate(Cpu& cpu, const Descriptor& gate, TaskSwitch how, u32 ext = 0, const u32* error = nullptr);
 
-// May the current program use these ports? #GP(0) if not: IOPL, then the TSS's bitmap.
-void check_io(Cpu& cpu, u16 port, unsigned size);
 // The redirection bit of INT n in V86 mode with VME: false sends it to the 8086 program.
 bool vme_redirected_to_monitor(Cpu& cpu, u8 vector);
 
