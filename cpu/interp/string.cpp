@@ -7,7 +7,6 @@
 
 #include "cpu/alu.h"
 #include "cpu/interp/operands.h"
-#include "cpu/transfer.h"
 
 namespace umbra::interp {
 namespace {
@@ -68,10 +67,7 @@ u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*
   return static_cast<u32>(std::min({in_segment, to_wrap, in_page}) / sizeof(T));
 }
 
-void check_port(Cpu& cpu, unsigned size) {
-  check_io(cpu, cpu.s.r16(kEdx), size);
-  cpu.note_port(cpu.s.r16(kEdx), size);
-}
+void check_port(Cpu& cpu, unsigned size) { cpu.check_port(cpu.s.r16(kEdx), size); }
 
 // --- one iteration of each
 // ------------------------------------------------------------------------------------------------
