@@ -54,6 +54,7 @@ endfunction()
 function(umbra_tests folder)
   string(REPLACE "/" "_" flat ${folder})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_run\\.cpp$") # programs of their own
   if(NOT sources)
     return()
   endif()
