@@ -216,6 +216,8 @@ Status machine(Options& o, const std::string& text) {
         o.bare = true;
       } else if (name != "pc" && name.rfind("pc-i440fx", 0) != 0) {
         return bad_value("machine", name, "pc (the i440FX PC), or bare (RAM, a ROM and a serial port)");
+      } else {
+        o.machine_named = name;
       }
     }
   }

@@ -77,8 +77,8 @@ std::vector<Guest> make() {
         "-no-reboot"},
        {serial("/ #"), send("echo $((6 * 7)) && uname -s && poweroff -f\n"), serial("42"), serial("Linux"), ends()},
        0,
-       "[ -e $guests/shell.img ] || guest_initramfs 686 $guests/shell.img.new && mv $guests/shell.img.new "
-       "$guests/shell.img"},
+       "[ -e $guests/shell.img ] || { guest_initramfs 686 $guests/shell.new && mv $guests/shell.new $guests/shell.img; "
+       "}"},
       {"linux-686-pae",
        "a shell on COM1",
        90,
@@ -86,8 +86,8 @@ std::vector<Guest> make() {
         "console=ttyS0 quiet", "-no-reboot"},
        {serial("/ #"), send("echo $((6 * 7)) && uname -r && poweroff -f\n"), serial("42"), serial("pae"), ends()},
        0,
-       "[ -e $guests/shell-pae.img ] || guest_initramfs 686-pae $guests/shell-pae.img.new && mv "
-       "$guests/shell-pae.img.new $guests/shell-pae.img"},
+       "[ -e $guests/shell-pae.img ] || { guest_initramfs 686-pae $guests/pae.new && mv $guests/pae.new "
+       "$guests/shell-pae.img; }"},
   };
 }
 

@@ -1,0 +1,61 @@
+#include "frontend/program.h"
+
+#include <cstdio>
+
+#include "cpu/base/log.h"
+#include "cpu/interp/interp.h"
+
+namespace umbra {
+namespace {
+
+int list(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+std::string cpu_list() {
+  std::string out;
+  for (const CpuModel& m : cpu_models()) out += format("%-10s %s\n", m.name, m.brand != nullptr ? m.brand : "");
+  return out;
+}
+
+std::string log_list() {
+  std::string out;
+  for (const LogItem& item : kLogItems) out += format("%-14s %s\n", item.name, item.help);
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> make_engine(const Options&, PhysicalMemory& memory) {
+  return std::unique_ptr<Engine>(std::make_unique<Interpreter>(memory));
+}
+
+int run_program(Options& o) {
+  switch (o.action) {
+    case Options::Action::kHelp:
+      return list(options_help());
+    case Options::Action::kVersion:
+      return list("Umbra 0.1\n");
+    case Options::Action::kListCpus:
+      return list(cpu_list());
+    case Options::Action::kListMachines:
+      return list("pc    an i440FX PC (default)\nbare  RAM, a ROM and output ports\n");
+    case Options::Action::kListDevices:
+      return list("isa-debug-exit  iobase=0x501,iosize=2\npc-testdev\nVGA\n");
+    case Options::Action::kListLog:
+      return list(log_list());
+    case Options::Action::kListInsns:
+    case Options::Action::kRun:
+      break;
+  }
+  for (const std::string& note : o.notes) std::fprintf(stderr, "umbra: %s\n", note.c_str());
+  g_log_mask = o.log_mask;
+  if (Status s = set_log_file(o.log_file); !s) {
+    std::fprintf(stderr, "umbra: %s\n", s.error().c_str());
+    return 1;
+  }
+  return run_bare(o);
+}
+
+}  // namespace umbra

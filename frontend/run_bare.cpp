@@ -1,0 +1,73 @@
+// The bare board: its output is this program's standard output.
+#include <csignal>
+#include <cstdio>
+
+#include "cpu/base/log.h"
+#include "cpu/show.h"
+#include "devices/board/bare.h"
+#include "frontend/program.h"
+#include "roms/firmware.h"
+
+namespace umbra {
+namespace {
+
+BareBoard* g_board = nullptr;
+
+constexpr u64 kMinRom = 64 * 1024, kMaxRom = 256 * 1024;
+
+}  // namespace
+
+// A ROM alone, and nothing that only a PC has.
+bool wants_bare_board(const Options& o) {
+  if (o.bare) return true;
+  const bool pc = !o.machine.drives.empty() || !o.machine.kernel.empty() || !o.machine.option_roms.empty() ||
+                  !o.machine_named.empty() || o.machine.testdev || o.machine.boot_menu || !o.monitor.empty() ||
+                  (!o.display.empty() && o.display != "none") || o.nographic;
+  return !o.machine.bios.empty() && !pc;
+}
+
+int run_bare(const Options& o) {
+  const auto fail = [](const std::string& message) {
+    std::fprintf(stderr, "umbra: %s\n", message.c_str());
+    return 1;
+  };
+  if (o.machine.bios.empty()) return fail("the bare board runs a ROM: give it with -bios FILE");
+  auto path = find_firmware(o.machine.bios, o.machine.firmware_dirs);
+  if (!path) return fail(path.error());
+  auto rom = read_rom(*path, "ROM", kMinRom, kMaxRom);
+  if (!rom) return fail(rom.error());
+  auto board = BareBoard::create(*o.machine.cpu, o.machine.ram_bytes, *rom,
+                                 o.machine.debug_exit.value_or(DebugExitConfig{}), [](u8 byte) { std::putchar(byte); });
+  if (!board) return fail(board.error());
+  auto engine = make_engine(o, (*board)->memory());
+  if (!engine) return fail(engine.error());
+
+  g_board = board->get();
+  for (const int s : {SIGINT, SIGTERM}) std::signal(s, [](int) { g_board->stop(); });
+  const auto show_state = [](void* context, std::FILE* out) {
+    const auto* b = static_cast<BareBoard*>(context);
+    std::fputs(show_registers(b->cpu().s, b->memory().a20()).c_str(), out);
+  };
+  set_crash_report(show_state, g_board);
+
+  const BareBoard::End end = g_board->run(**engine, o.machine.no_reboot);
+  std::fflush(stdout);
+  set_crash_report(nullptr, nullptr);
+  if (log_on(Log::kExits)) std::fputs((*engine)->statistics(false).c_str(), stderr);
+  switch (end) {
+    case BareBoard::End::kExit:
+      return g_board->exit_code();
+    case BareBoard::End::kStopped:
+      return 130;
+    case BareBoard::End::kHalted:
+      std::fprintf(stderr, "umbra: the guest has halted, and nothing on this board can wake it\n");
+      return 0;
+    case BareBoard::End::kTripleFault:
+      std::fprintf(stderr, "umbra: triple fault\n");
+      show_state(g_board, stderr);
+      return 0;
+  }
+  return 0;
+}
+
+}  // namespace umbra
