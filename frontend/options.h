@@ -25,7 +25,8 @@ struct Options {
   bool snapshot = false;     // -snapshot: for every drive
   u32 log_mask = 0;
   std::string log_file;
-  bool bare = false;               // -machine bare (or -bios alone with a bare ROM): the board without a PC around it
+  bool bare = false;               // -machine bare: the board without a PC around it
+  std::string machine_named;       // any other -machine
   std::vector<std::string> notes;  // one line each, for stderr: "kvm: …"
 
   enum class Action { kRun, kHelp, kVersion, kListInsns, kListCpus, kListMachines, kListDevices, kListLog };

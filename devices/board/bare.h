@@ -20,6 +20,9 @@ class BareBoard final : public PortSpace, public InterruptController, public Cpu
   static Result<std::unique_ptr<BareBoard>> create(const CpuModel& model, u64 ram_bytes, const std::vector<u8>& rom,
                                                    DebugExitConfig debug_exit, Output output);
   Cpu& cpu() { return *cpu_; }
+  const Cpu& cpu() const { return *cpu_; }
+  PhysicalMemory& memory() { return *memory_; }
+  const PhysicalMemory& memory() const { return *memory_; }
 
   enum class End : u8 { kExit, kHalted, kTripleFault, kStopped };
   // Runs until the guest ends. A triple fault resets the processor unless `no_reboot`.
