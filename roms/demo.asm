@@ -1,6 +1,6 @@
 ; Umbra's demo ROM: a 64 KiB firmware that needs no other. It says what processor it runs on, counts primes, and, where
 ; there is a VGA, programs it by hand (mode 13h) and draws; a key changes the colours. On the bare board it ends through
-; isa-debug-exit (port 0x501, code 0). The text goes to COM1 and to port 0xE9.
+; isa-debug-exit (port 0x501, code 0). The text goes to COM1.
         bits 16
         org 0
 COM1    equ 0x3f8
@@ -67,7 +67,6 @@ print:  lodsb
 putc:   push edx
         mov dx, COM1
         out dx, al
-        out 0xe9, al
         pop edx
         ret
 
