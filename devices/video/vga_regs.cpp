@@ -9,8 +9,8 @@ void VgaRegs::state(Archive& a) {
   a("crtc_index", crtc_index)("crtc", crtc)("attr_index", attr_index)("attr_data", attr_data)("attr", attr);
   a("dac_mask", dac_mask)("dac_read_index", dac_read_index)("dac_write_index", dac_write_index);
   a("dac_component", dac_component)("dac_state", dac_state)("dac_pending", dac_pending)("dac", dac)("latch", latch);
-  a.require(dac_component < 3, "vga dac component");
-  if (dac_component >= 3) dac_component = 0;
+  a.require(seq_index < seq.size() && gc_index < gc.size() && dac_component < 3, "vga register index");
+  if (a.failed()) seq_index = gc_index = dac_component = 0;
 }
 
 u16 VbeRegs::read(u16 which, u32 vram_size) const {

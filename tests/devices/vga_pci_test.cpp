@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "devices/video/pci_vga.h"
+#include "tests/devices/state_check.h"
 #include "tests/devices/vga_rig.h"
 
 using namespace umbra;
@@ -69,4 +70,9 @@ TEST_CASE("The register BAR mirrors ports, dispi and EDID") {
   for (u32 i = 0; i < 128; ++i) sum = static_cast<u8>(sum + mmio.read(i, 1));
   CHECK(sum == 0);
   CHECK(mmio.read(54, 2) == 6500);  // the preferred mode's clock in units of 10 kHz
+}
+
+TEST_CASE("The PCI VGA's state comes back after save, poke and restore") {
+  PciRig v;
+  check_state(v.pci, [&] { v.pci.config_write(0x10, 0xe0000000, 4); });
 }
