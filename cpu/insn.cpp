@@ -80,6 +80,7 @@ bool has_isa_set(const CpuModel& m, const ZydisDecodedInstruction& z) {
     case ZYDIS_ISA_SET_I286PROTECTED:
       return m.generation >= Generation::k286;
     case ZYDIS_ISA_SET_I386:
+      if (z.mnemonic == ZYDIS_MNEMONIC_JCXZ) return true;
       return m.generation >= Generation::k386;
     case ZYDIS_ISA_SET_I486:
     case ZYDIS_ISA_SET_I486REAL:
@@ -383,6 +384,11 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   status = ZydisDecoderDecodeOperands(&decoder(size), &context, &z, operands, z.operand_count);
   if (!ZYAN_SUCCESS(status)) return invalid(d, prefixes + 1);
 
+  const bool old = model.generation < Generation::k386;  // knows four segment registers
+  for (unsigned i = 0; old && i < z.operand_count; ++i)
+    if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+        (operands[i].reg.value == ZYDIS_REGISTER_FS || operands[i].reg.value == ZYDIS_REGISTER_GS))
+      return invalid(d, prefixes + 1);
   d.insn.op = find_row(z);
   d.insn.length = static_cast<u8>(z.length + code.dropped);
   fold_operands(d.insn, z, operands);

@@ -69,6 +69,19 @@ u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*
 
 void check_port(Cpu& cpu, unsigned size) { cpu.check_port(cpu.s.r16(kEdx), size); }
 
+// What a 286 has already changed when an iteration faults, as hardware shows it (SingleStepTests 80286, A4-AF and 6C-6F
+// at offset FFFFh): the index of each access begun, and a count that has run ahead of a store.
+struct Overrun {
+  Cpu& cpu;
+  const Insn& insn;
+  Registers& r;
+  u32 step;
+  void moved(unsigned index) { r.advance(index, step); }
+  void counted(u32 n) {
+    if (insn.has(prefix::kRep | prefix::kRepne)) r.consume(n);
+  }
+};
+
 // --- one iteration of each
 // ------------------------------------------------------------------------------------------------
 
@@ -96,6 +109,13 @@ struct Movs {
     r.advance(kEdi, bytes);
     return n;
   }
+  template <class T>
+  static void overrun(Overrun o) {
+    const bool source = !o.cpu.s.seg[o.insn.segment].inside(o.r.si(), sizeof(T));
+    o.moved(kEsi);
+    if (!source) o.moved(kEdi);
+    o.counted(source ? 1 : 2);
+  }
 };
 
 struct Stos {
@@ -114,6 +134,11 @@ struct Stos {
     r.advance(kEdi, n * sizeof(T));
     return n;
   }
+  template <class T>
+  static void overrun(Overrun o) {
+    o.moved(kEdi);
+    o.counted(2);
+  }
 };
 
 struct Lods {
@@ -127,6 +152,11 @@ struct Lods {
   static u32 run(Cpu&, const Insn&, Registers&, u32) {
     return 0;
   }
+  template <class T>
+  static void overrun(Overrun o) {
+    o.moved(kEsi);
+    o.counted(1);
+  }
 };
 
 struct Cmps {
@@ -139,6 +169,12 @@ struct Cmps {
     r.advance(kEsi, step);
     r.advance(kEdi, step);
   }
+  template <class T>
+  static void overrun(Overrun o) {  // ES:DI is read first there
+    const bool destination = !o.cpu.s.seg[kEs].inside(o.r.di(), sizeof(T));
+    o.moved(kEdi);
+    if (!destination) o.moved(kEsi);
+  }
 };
 
 struct Scas {
@@ -147,6 +183,11 @@ struct Scas {
   static void once(Cpu& cpu, const Insn&, Registers& r) {
     alu::sub(reg<T>(cpu.s, kEax), cpu.read<T>(kEs, r.di()), cpu.s.eflags);
     r.advance(kEdi, r.step<T>());
+  }
+  template <class T>
+  static void overrun(Overrun o) {
+    o.moved(kEdi);
+    o.counted(1);
   }
 };
 
@@ -171,6 +212,11 @@ struct Ins {
     r.advance(kEdi, n * sizeof(T));
     return n;
   }
+  template <class T>
+  static void overrun(Overrun o) {
+    o.moved(kEdi);
+    o.counted(2);
+  }
 };
 
 struct Outs {
@@ -192,15 +238,30 @@ struct Outs {
     r.advance(kEsi, n * sizeof(T));
     return n;
   }
+  template <class T>
+  static void overrun(Overrun o) {
+    o.moved(kEsi);
+    o.counted(1);
+  }
 };
 
 // --- repetition
 // -------------------------------------------------------------------------------------------------------------
 
 template <class What, class T>
+void iterate(Cpu& cpu, const Insn& insn, Registers& r) {
+  try {
+    What::template once<T>(cpu, insn, r);
+  } catch (const GuestFault&) {
+    if (cpu.model.generation == Generation::k286) What::template overrun<T>({cpu, insn, r, r.step<T>()});
+    throw;
+  }
+}
+
+template <class What, class T>
 void single(Cpu& cpu, const Insn& insn) {
   Registers r(cpu.s, insn);
-  What::template once<T>(cpu, insn, r);
+  iterate<What, T>(cpu, insn, r);
 }
 
 // Goes on later when there is more to do: single steps see every iteration.
@@ -214,7 +275,7 @@ void repeated(Cpu& cpu, const Insn& insn) {
   u32 left = cpu.trap_check_needed() ? 1 : kIterations;
   while (left != 0 && r.count() != 0) {
     const u32 n = What::template run<T>(cpu, insn, r, std::min(left, r.count()));
-    if (n == 0) What::template once<T>(cpu, insn, r);
+    if (n == 0) iterate<What, T>(cpu, insn, r);
     const u32 done = n == 0 ? 1 : n;
     r.consume(done);
     left -= done;
@@ -229,7 +290,7 @@ void repeated_compare(Cpu& cpu, const Insn& insn) {
   const u32 goes_on = insn.has(prefix::kRep) ? flag::kZf : 0;
   bool ended = r.count() == 0;
   for (u32 left = cpu.trap_check_needed() ? 1 : kIterations; left != 0 && !ended; --left) {
-    What::template once<T>(cpu, insn, r);
+    iterate<What, T>(cpu, insn, r);
     r.consume(1);
     ended = r.count() == 0 || (cpu.s.eflags & flag::kZf) != goes_on;
   }

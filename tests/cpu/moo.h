@@ -57,7 +57,6 @@ struct MooTest {
   std::vector<u8> bytes;
   MooState initial, final;
   std::optional<u8> exception;
-  u32 flags_address = 0;  // where the exception pushed the flags
 };
 
 struct MooFile {

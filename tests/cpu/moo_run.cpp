@@ -164,10 +164,12 @@ class Runner {
       if (((want ^ reg_now(n)) & mask) != 0)
         out += format("  %s is %x, hardware has %x%s\n", R::name(n), reg_now(n), want, mask == ~0u ? "" : " (masked)");
     }
+    const u32 sp = test.final.regs.value[R::kEsp].value_or(0);
+    const u32 pushed_flags = test.initial.regs.value[R::kSs].value_or(0) * 16 + ((sp + 4) & 0xffff);
     for (const MooByte& b : test.final.ram) {
       u8 mask = 0xff;
-      if (test.exception && b.address == test.flags_address) mask = static_cast<u8>(flags_mask);
-      if (test.exception && b.address == test.flags_address + 1) mask = static_cast<u8>((flags_mask & 0x0fff) >> 8);
+      if (test.exception && b.address == pushed_flags) mask = static_cast<u8>(flags_mask);
+      if (test.exception && b.address == pushed_flags + 1) mask = static_cast<u8>((flags_mask & 0x0fff) >> 8);
       const u8 now = machine_.peek<u8>(b.address);
       if (((now ^ b.value) & mask) != 0)
         out += format("  [%06x] is %02x, hardware has %02x\n", b.address, now, b.value);
