@@ -16,11 +16,7 @@ void Cpu::page_fault(Linear a, u32 error_code) {
   fault(kPageFault, error_code);
 }
 
-// A 286 in real mode knows one "segment overrun exception", SS or not.
-void Cpu::segment_fault(SegReg seg) {
-  const bool overrun = model.generation == Generation::k286 && real();
-  fault(seg == kSs && !overrun ? kStackFault : kGeneralProtection, 0);
-}
+void Cpu::segment_fault(SegReg seg) { fault(seg == kSs ? stack_fault_vector() : kGeneralProtection, 0); }
 
 void Cpu::check_alignment(Linear a, unsigned size) {
   if ((a.value & (size - 1)) == 0) return;

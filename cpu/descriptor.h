@@ -102,7 +102,7 @@ class Stack {
   void check(u32 offset, unsigned size) const {
     if (offset < segment_.low || offset + size - 1 > segment_.high || offset + size - 1 < offset) outside();
   }
-  [[noreturn]] void outside() const { cpu_.fault(kStackFault, fault_code_); }
+  [[noreturn]] void outside() const { cpu_.fault(cpu_.stack_fault_vector(), fault_code_); }
   void store(u32 offset, u32 value, unsigned size);
   u32 load(u32 offset, unsigned size);
 

@@ -362,6 +362,12 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
     d.insn = pop_cs(d.insn, prefixes + 1);
     return d;
   }
+  // Without AVX these raise #UD by their ModRM byte alone; Zydis would want the rest of a VEX, EVEX or XOP instruction.
+  if (prefixes + 1 < given) {
+    const u8 modrm = d.insn.raw[prefixes + 1];
+    const bool register_form = (opcode == 0xc4 || opcode == 0xc5 || opcode == 0x62) && modrm >= 0xc0;
+    if (register_form || (opcode == 0x8f && (modrm & 0x38) != 0 && !is_8086)) return invalid(d, prefixes + 2);
+  }
   // Zydis refuses MOV CS; an 8086 does not.
   Code code = code_for_zydis(d.insn, given, prefixes, model);
   const std::size_t at = prefixes - code.dropped;
