@@ -1,0 +1,263 @@
+// The run loop, reset, and what reaches the processor by a wire. Construction is in machine_wiring.cpp, what firmware
+// is told in machine_firmware.cpp, drives and media in machine_media.cpp.
+#include "devices/board/machine.h"
+
+#include "devices/board/layout.h"
+
+namespace umbra {
+
+using namespace board;
+
+const char* event_name(MachineEvent event) {
+  static constexpr const char* kNames[] = {"STOP", "RESUME", "RESET", "SHUTDOWN", "POWERDOWN", "SUSPEND", "WAKEUP"};
+  return kNames[static_cast<unsigned>(event)];
+}
+
+u64 Machine::board_tsc_hz() { return kTscHz; }
+
+// --- the loop --------------------------------------------------------------------------------------------------------
+
+int Machine::run(Engine& engine) {
+  engine_ = &engine;
+  if (!config_.start_paused) resume();
+  while (!exit_code_) {
+    clock_.run_posted();
+    if (reset_requested_) perform_reset();
+    if (exit_code_) break;
+    if (!running_ || suspended_ || powered_off_) {
+      wait();
+      continue;
+    }
+    clock_.run_due();
+    if (reset_requested_ || exit_code_) continue;
+    const u64 deadline = clock_.next_deadline();
+    alarm_.set(deadline == kNever ? Alarm::TimePoint::max() : time_.host_time(deadline));
+    switch (engine.run(cpu_)) {
+      case Stop::kAttention:
+        break;
+      case Stop::kHalted:
+        wait();
+        break;
+      case Stop::kShutdown:  // a PC's chipset answers the shutdown cycle with a reset
+        if (log_on(Log::kReset)) log(Log::kReset, "triple fault");
+        reset_requested_ = true;
+        break;
+    }
+  }
+  engine_ = nullptr;
+  return *exit_code_;
+}
+
+// Until somebody kicks: the alarm, a poster, a wire.
+void Machine::wait() {
+  std::unique_lock lock(sleep_mutex_);
+  wake_.wait(lock, [this] { return kicked_; });
+  kicked_ = false;
+}
+
+// Any thread. The engine leaves its loop, or the loop its sleep.
+void Machine::kick() {
+  cpu_.pending.fetch_or(attention::kExit);
+  {
+    std::lock_guard lock(sleep_mutex_);
+    kicked_ = true;
+  }
+  wake_.notify_one();
+  if (Engine* engine = engine_) engine->kick();
+}
+
+// --- control ---------------------------------------------------------------------------------------------------------
+
+void Machine::tell(MachineEvent event) {
+  if (event_) event_(event);
+}
+
+void Machine::pause(MachineEvent why) {
+  if (!running_) return;
+  time_.pause();
+  running_ = false;
+  tell(why);
+}
+
+void Machine::resume() {
+  if (running_ || powered_off_) return;
+  time_.resume();
+  running_ = true;
+  tell(MachineEvent::kResume);
+}
+
+void Machine::stop() {
+  post([this] { pause(MachineEvent::kStop); });
+}
+
+void Machine::cont() {
+  post([this] { resume(); });
+}
+
+void Machine::reset() {
+  post([this] { reset_requested_ = true; });
+}
+
+void Machine::powerdown() {
+  post([this] {
+    tell(MachineEvent::kPowerdown);
+    if (suspended_)
+      sleep_state_end();
+    else
+      pm_.power_button();
+  });
+}
+
+void Machine::wakeup() {
+  post([this] {
+    if (suspended_) sleep_state_end();
+  });
+}
+
+void Machine::nmi() {
+  post([this] { lapic_.set_lint1(true), lapic_.set_lint1(false); });
+}
+
+void Machine::quit(int exit_code) {
+  post([this, exit_code] {
+    if (!exit_code_) exit_code_ = exit_code;
+  });
+}
+
+// --- reset and power -------------------------------------------------------------------------------------------------
+
+void Machine::reset_devices() {
+  isa_.reset();
+  for (Device* device : devices_) device->reset();
+  map_.update_shadow(bridge_);
+  move_bars();
+  memory_->set_a20(true);
+  cpu_.reset();
+  set_apic_base(cpu_.s.apic_base);
+}
+
+void Machine::perform_reset() {
+  reset_requested_ = false;
+  if (config_.no_reboot && !suspended_) return shut_down();
+  suspended_ = false;
+  powered_off_ = false;
+  reset_devices();
+  tell(MachineEvent::kReset);
+}
+
+void Machine::shut_down() {
+  tell(MachineEvent::kShutdown);
+  if (!config_.no_shutdown) {
+    exit_code_ = 0;
+  } else {
+    pause(MachineEvent::kStop);
+    powered_off_ = true;
+  }
+  kick();
+}
+
+void Machine::sleep_state(Piix4Pm::Sleep sleep) {
+  if (sleep == Piix4Pm::Sleep::kOff) return shut_down();
+  suspended_ = true;
+  tell(MachineEvent::kSuspend);
+  kick();
+}
+
+// Out of S3 by way of the firmware, which CMOS tells that memory is still good.
+void Machine::sleep_state_end() {
+  constexpr u8 kShutdownStatus = 0x0f, kResumeFromS3 = 0xfe;
+  suspended_ = false;
+  reset_devices();
+  rtc_.set_cmos(kShutdownStatus, kResumeFromS3);
+  pm_.wake();
+  tell(MachineEvent::kWakeup);
+}
+
+// --- wires that end at the processor ---------------------------------------------------------------------------------
+
+void Machine::set_line(unsigned input, bool level) {
+  switch (input) {
+    case kIntr:
+      if (!level) {
+        cpu_.pending.fetch_and(~attention::kInterrupt);
+        return;
+      }
+      cpu_.pending.fetch_or(attention::kInterrupt);
+      break;
+    case kNmi:
+      if (!level) return;
+      cpu_.pending.fetch_or(attention::kNmi);
+      break;
+    case kInit:
+      if (!level) return;
+      cpu_.pending.fetch_or(attention::kInit);
+      break;
+    case kReset:
+      if (!level) return;
+      reset_requested_ = true;
+      cpu_.pending.fetch_or(attention::kExit);
+      break;
+    case kA20:
+      memory_->set_a20(level);
+      return;
+    default:
+      return;
+  }
+  if (Engine* engine = engine_) engine->kick();
+}
+
+// INTA: the local APIC's own interrupts first, then what LINT0 brings from the 8259s.
+u8 Machine::acknowledge() {
+  if (lapic_.has_vector() || !lapic_.wants_extint()) return lapic_.acknowledge();
+  return pic_.acknowledge();
+}
+
+void Machine::ferr(bool level) { isa_.line(irq::kFerr).set(level); }
+
+// A write to F0h takes the coprocessor's interrupt back.
+void Machine::ferr_write(u32, u32, unsigned) { isa_.line(irq::kFerr).lower(); }
+
+void Machine::set_apic_base(u64 msr) {
+  constexpr u64 kEnable = 1u << 11;
+  const bool present = (cpu_.model.features_edx & cpuid::kApic) != 0;
+  const bool enabled = present && (msr & kEnable) != 0;
+  lapic_.set_enabled(enabled);
+  const u32 at = static_cast<u32>(msr) & ~kPageMask;
+  map_.move_local_apic(enabled ? std::optional<u32>(at) : std::nullopt, lapic_);
+}
+
+void Machine::key(Key key, bool down) {
+  if (suspended_) {
+    if (down) sleep_state_end();
+    return;
+  }
+  keyboard_.key(key, down);
+}
+
+// --- state -----------------------------------------------------------------------------------------------------------
+
+void Machine::state(Archive& a) {
+  for (Device* device : devices_) device->quiesce();
+  u64 now = clock_.now();
+  u64 ram = ram_;
+  a("now", now)("ram", ram);
+  a.require(ram == ram_, "size of memory");
+  if (a.failed()) return;
+  if (a.loading()) {
+    const bool was_running = time_.running();
+    time_.pause();
+    time_.set(now);
+    if (was_running) time_.resume();
+  }
+  for (Device* device : devices_) a(device->name(), *device);
+  a("isa", isa_);
+  a("cpu", cpu_);
+  a.bytes("memory", memory_->base(), memory_->size());
+  if (!a.loading() || a.failed()) return;
+  map_.lay(bridge_);
+  move_bars();
+  set_apic_base(cpu_.s.apic_base);
+  if (Engine* engine = engine_) engine->flush();
+}
+
+}  // namespace umbra
