@@ -88,6 +88,7 @@ class Fdc final : public Device, public DmaRequester {
   bool advance();
   void fetch();
   void store();
+  void write_sector(u8 cylinder, u8 sector);
   void sector_arrived();
   void data_complete();
   void sector_stored();

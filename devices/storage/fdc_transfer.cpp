@@ -184,16 +184,22 @@ void Fdc::data_complete() {
 }
 
 void Fdc::store() {
-  if (selected() == nullptr || selected()->format() == nullptr) return finish(kAbnormal, kMissingMark, 0);
-  FloppyDrive& drive = *selected();
-  const FloppyFormat& format = *drive.format();
   std::memset(buffer_ + position_, 0, kSectorSize - position_);  // after a terminal count inside the sector
-  const u64 lba = (u64{c_} * format.heads + h_) * format.sectors + sector_ - 1;
+  write_sector(c_, sector_);
+}
+
+void Fdc::write_sector(u8 cylinder, u8 sector) {
+  FloppyDrive* drive = selected();
+  if (drive == nullptr || drive->format() == nullptr) return finish(kAbnormal, kMissingMark, 0);
+  const FloppyFormat& format = *drive->format();
+  const u64 lba = (u64{cylinder} * format.heads + h_) * format.sectors + sector - 1;
+  // An image may be shorter than its format; what it does not have cannot be written.
+  if (lba >= drive->medium()->sectors()) return finish(kAbnormal, kDataError, kDataFieldError);
   phase_ = Phase::kMedium;
-  drive.medium()->write(lba, 1, buffer_, when_done([this](BlockStatus status) {
-                          if (status != BlockStatus::kOk) return finish(kAbnormal, kDataError, kDataFieldError);
-                          sector_stored();
-                        }));
+  drive->medium()->write(lba, 1, buffer_, when_done([this](BlockStatus status) {
+                           if (status != BlockStatus::kOk) return finish(kAbnormal, kDataError, kDataFieldError);
+                           sector_stored();
+                         }));
 }
 
 void Fdc::sector_stored() {
@@ -216,13 +222,8 @@ void Fdc::format_sector() {
   const bool fits = buffer_[0] == drive.track && buffer_[1] == h_ && buffer_[3] == kSectorSizeCode && sector >= 1 &&
                     sector <= format->sectors && drive.track < format->cylinders;
   if (!fits) return finish(kAbnormal, kNoData, 0);
-  const u64 lba = (u64{drive.track} * format->heads + h_) * format->sectors + sector - 1;
   std::memset(buffer_, fifo_[5], kSectorSize);
-  phase_ = Phase::kMedium;
-  drive.medium()->write(lba, 1, buffer_, when_done([this](BlockStatus status) {
-                          if (status != BlockStatus::kOk) return finish(kAbnormal, kDataError, kDataFieldError);
-                          sector_stored();
-                        }));
+  write_sector(drive.track, sector);
 }
 
 void Fdc::finish(u8 st0, u8 st1, u8 st2) {
