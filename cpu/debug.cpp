@@ -51,7 +51,9 @@ void debug_trap(Cpu& cpu, u32 bits) {
 
 void Cpu::set_dr7(u32 value) {
   s.dr[7] = (value & 0xffff23ff) | dr7::kFixed;
+  const bool data_before = (s.armed & debug_arm::kData) != 0;
   s.armed = 0;
+  u32 pages[4], page_count = 0;
   for (unsigned n = 0; n < 4; ++n) {
     const Breakpoint b = breakpoint(s, n);
     if (!b.enabled) continue;
@@ -65,9 +67,11 @@ void Cpu::set_dr7(u32 value) {
       case Kind::kWrite:
       case Kind::kReadWrite:
         s.armed |= debug_arm::kData;
+        pages[page_count++] = page_of(Linear(b.address));
         break;
     }
   }
+  if (data_before || page_count != 0) mmu.watch({pages, page_count});
 }
 
 u32 Cpu::debug_register(unsigned n) {

@@ -126,6 +126,16 @@ void Mmu::protect_code(u64 page) {
   }
 }
 
+void Mmu::watch(std::span<const u32> pages) {
+  ++epoch_;
+  watched_count_ = static_cast<u32>(std::min<std::size_t>(pages.size(), std::size(watched_)));
+  std::copy_n(pages.begin(), watched_count_, watched_);
+  for (auto& space : spaces_) {
+    if (space == nullptr) continue;
+    for (u32 i = 0; i < watched_count_; ++i) space->drop(watched_[i]);
+  }
+}
+
 Fill Mmu::fill(Linear a, Access access, bool user) {
   const Walk w = walk(memory_, state_, a, access, user);
   Fill f{};
@@ -145,7 +155,7 @@ Fill Mmu::fill(Linear a, Access access, bool user) {
 // Enters one page into the current table with the rights of the current privilege.
 void Mmu::install_page(u32 vpn, const Walk& walk, Phys page) {
   const u8* host = memory_.host(page);
-  if (host == nullptr) return;
+  if (host == nullptr || watched(vpn)) return;
   const u64 addend = reinterpret_cast<u64>(host) - (u64{vpn} << kPageBits);
   const bool may_store = walk.dirty && (walk.writable || (!user_ && !write_protect(state_)));
   const bool direct = memory_.kind(page) == PhysicalMemory::Kind::kRam && !memory_.has_code(page_of(page));

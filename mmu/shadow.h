@@ -4,7 +4,9 @@
 // in the store plane. Generated code finds the store plane kStorePlane bytes after the load plane.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <span>
 
 #include "mmu/paging.h"
 #include "mmu/shadow_table.h"
@@ -45,12 +47,16 @@ class Mmu final : public LayoutWatcher {
     return addend != 0 && page_offset(a) <= kPageSize - sizeof(T) ? reinterpret_cast<T*>(addend + a.value) : nullptr;
   }
 
+  // These virtual pages get no entries, in any space: every access to them takes the slow way, where the processor
+  // looks for data breakpoints. At most four.
+  void watch(std::span<const u32> pages);
+
   // Walks, sets A and D, fills the entry if the page allows a direct one. `user` may differ from the current privilege
   // (implicit supervisor accesses to descriptor tables), then nothing is filled.
   Fill fill(Linear a, Access access, bool user);
   bool user() const { return user_; }
-  // Another number whenever a linear page may have come to lie elsewhere or lost a right: another address space, INVLPG,
-  // layout changes; not a change of privilege.
+  // Another number whenever a linear page may have come to lie elsewhere or lost a right: another address space,
+  // INVLPG, layout changes; not a change of privilege.
   u64 epoch() const { return epoch_; }
 
   void layout_changed(Phys first, u64 size) override;
@@ -68,6 +74,12 @@ class Mmu final : public LayoutWatcher {
   void install(u32 vpn, const Walk& walk);
   void install_page(u32 vpn, const Walk& walk, Phys page);
 
+  bool watched(u32 vpn) const {
+    return std::find(watched_, watched_ + watched_count_, vpn) != watched_ + watched_count_;
+  }
+
+  u32 watched_[4] = {};
+  u32 watched_count_ = 0;
   PhysicalMemory& memory_;
   SpaceContext context_;
   u64 budget_;  // bytes that tables and copies may use
