@@ -26,13 +26,19 @@ u64 key_of(const PagingState& s) {
 }  // namespace
 
 Mmu::Mmu(PhysicalMemory& memory)
-    : memory_(memory), context_(memory), budget_(std::clamp<u64>(memory.size() / 16, 8 << 20, 64 << 20)) {
+    : memory_(memory),
+      context_(memory),
+      budget_(std::clamp<u64>(memory.size() / 16, 8 << 20, 64 << 20)),
+      mapping_budget_{WindowBudget::host_limit()} {
   memory_.add_watcher(*this);
   space_ = find(key_of(state_));
   table_ = space_->table(user_);
 }
 
-Mmu::~Mmu() { memory_.remove_watcher(*this); }
+Mmu::~Mmu() {
+  memory_.remove_watcher(*this);
+  enable_windows(false);
+}
 
 // The kept space of this key, or the coldest one made empty.
 Space* Mmu::find(u64 key) {
@@ -67,8 +73,8 @@ void Mmu::set_state(const PagingState& state) {
     // Something that paging does not look at has changed (CR0.TS is written all day): that is no MOV CR3. A change of
     // CR4.PGE is as good as one.
     const bool other = state.cr0 != state_.cr0 || state.cr4 != state_.cr4 || state.efer != state_.efer;
-    const bool flush = ((state.cr4 ^ state_.cr4) & kCr4Pge) != 0 || state.cr3 != state_.cr3 ||
-                       !std::equal(std::begin(state.pdpte), std::end(state.pdpte), state_.pdpte);
+    bool flush = ((state.cr4 ^ state_.cr4) & kCr4Pge) != 0 || state.cr3 != state_.cr3;
+    for (u32 i = 0; i < 4; ++i) flush |= state.pdpte[i] != state_.pdpte[i];
     if ((other && !flush) || !paging_on(state)) {
       state_ = state;
       return;
@@ -76,16 +82,19 @@ void Mmu::set_state(const PagingState& state) {
   }
   ++context_.stats.switches;
   ++epoch_;
+  if (global_window_ != nullptr) leave_global(state);
   state_ = state;
   if (key != keys_[slot_]) space_ = find(key);
   space_->enter(state_);
   table_ = space_->table(user_);
   if (context_.stats.bytes > budget_) make_room();
+  select_window();
 }
 
 void Mmu::set_user(bool user) {
   user_ = user;
   table_ = space_->table(user);
+  select_window();
 }
 
 // Gives up the coldest spaces, and when the current one alone is too much, what it holds.
@@ -105,7 +114,14 @@ void Mmu::make_room() {
 void Mmu::invalidate(Linear address) {
   ++context_.stats.invalidations;
   ++epoch_;
-  if (paging_on(state_)) space_->drop_leaf(address);
+  if (!paging_on(state_)) return;
+  space_->drop_leaf(address);
+  if (global_window_ != nullptr) {
+    // What it shows came from whatever space was current then, perhaps through a large page that is none by now.
+    const bool region = global_large_.test(page_of(address) >> 10);
+    global_window_->forget(region ? page_of(address) & ~1023u : page_of(address), region ? 1024 : 1);
+  }
+  settle();
 }
 
 void Mmu::layout_changed(Phys, u64) {
@@ -113,17 +129,22 @@ void Mmu::layout_changed(Phys, u64) {
   for (auto& space : spaces_) {
     if (space != nullptr) space->drop_all();
   }
+  if (global_window_ != nullptr) global_window_->forget_all();
+  settle();
 }
 
 void Mmu::protect_code(u64 page) {
   const Phys at(page << kPageBits);
   if (memory_.kind(at) != PhysicalMemory::Kind::kRam) return;
   ++context_.stats.code_protections;
-  context_.stores.take(memory_.file_offset(at) >> kPageBits,
-                       [&](u32 space, u32 vpn) { spaces_[space]->drop_store_entry(vpn); });
+  context_.stores.take(memory_.file_offset(at) >> kPageBits, [&](u32 space, u32 vpn) {
+    if (space != kGlobalWindow) return spaces_[space]->drop_store_entry(vpn);
+    global_window_->read_only(vpn);
+  });
   for (auto& space : spaces_) {
     if (space != nullptr) space->drop_large_stores(static_cast<u32>(page));
   }
+  settle();
 }
 
 void Mmu::watch(std::span<const u32> pages) {
@@ -134,6 +155,8 @@ void Mmu::watch(std::span<const u32> pages) {
     if (space == nullptr) continue;
     for (u32 i = 0; i < watched_count_; ++i) space->drop(watched_[i]);
   }
+  for (u32 i = 0; i < watched_count_ && global_window_ != nullptr; ++i) global_window_->forget(watched_[i], 1);
+  settle();
 }
 
 Fill Mmu::fill(Linear a, Access access, bool user) {
@@ -148,7 +171,10 @@ Fill Mmu::fill(Linear a, Access access, bool user) {
   f.address = memory_.wrap(w.address);
   f.host = memory_.host(f.address);
   f.kind = f.host != nullptr ? Fill::Kind::kRam : Fill::Kind::kDevice;
-  if (f.host != nullptr && user == user_) install(page_of(a), w);
+  if (f.host != nullptr && user == user_) {
+    install(page_of(a), w);
+    settle();
+  }
   return f;
 }
 
@@ -162,6 +188,15 @@ void Mmu::install_page(u32 vpn, const Walk& walk, Phys page) {
   space_->put(vpn, user_, addend, may_store && direct ? addend : 0);
 }
 
+// `walk` is of `vpn`; the group lies in the same large page or in the flat space.
+void Mmu::fill_group(u32 first, u32 count, u32 vpn, const Walk& walk) {
+  for (u32 i = first; i < first + count; ++i) {
+    if (i == vpn || table_->load[i] != 0) continue;
+    install_page(i, walk, memory_.wrap(Phys((page_of(walk.address) + i - vpn) << kPageBits)));
+    ++context_.stats.neighbours;
+  }
+}
+
 void Mmu::install(u32 vpn, const Walk& w) {
   ++context_.stats.fills;
   if (context_.stats.bytes > budget_) make_room();
@@ -169,13 +204,7 @@ void Mmu::install(u32 vpn, const Walk& w) {
   const auto page_at = [&](u64 page) { return memory_.wrap(Phys(page << kPageBits)); };
   install_page(vpn, w, page_at(page_of(w.address)));
   if (w.levels < 2) {
-    const u32 first = vpn & ~(kLargeGroup - 1);
-    for (u32 i = first; i < first + kLargeGroup; ++i) {
-      if (i == vpn || table_->load[i] != 0) continue;
-      install_page(i, w, page_at(page_of(w.address) + i - vpn));
-      ++context_.stats.neighbours;
-    }
-    return;
+    return fill_group(vpn & ~(kLargeGroup - 1), kLargeGroup, vpn, w);
   }
   space_->each_neighbour(vpn, user_, w, [&](u32 other, u64 pde, u64 pte) {
     const Walk near = leaf(state_, pde, pte);

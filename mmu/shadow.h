@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
 #include <memory>
 #include <span>
 
@@ -20,6 +21,16 @@ struct Fill {
   u8* host = nullptr;  // kRam: of the byte asked for. Stores go through PhysicalMemory::store: it may be ROM or code
   Phys address;        // kRam and kDevice: A20 applied
   u32 error_code = 0;  // kFault: of the #PF
+};
+
+// What became of a SIGSEGV that generated code raised in the current window.
+struct WindowFix {
+  enum class Kind : u8 {
+    kMapped,      // run the instruction again, with GS base = window(), which may have changed
+    kGuestFault,  // the guest's #PF with this error code
+    kEmulate,     // a device, ROM, code, or a page that the window does not hold: use the table lane and its slow path
+  } kind;
+  u32 error_code = 0;
 };
 
 class Mmu final : public LayoutWatcher {
@@ -64,15 +75,39 @@ class Mmu final : public LayoutWatcher {
   // A page has become code: its store entries go, in every table. PhysicalMemory::mark_code calls it.
   void protect_code(u64 physical_page);
 
+  // --- the window lane (lane.cpp) ----------------------------------------------------------------------------------
+  // Base of the window for the current space and privilege; null if there are none on this host or they are off.
+  // Changes with set_state, set_user and fix_fault. A space that has never had a hidden fault shares an empty window.
+  u8* window() const { return window_base_; }
+  void enable_windows(bool on);
+  // `a` is where the host faulted, in the current window. Async-signal-safe as far as generated code goes: the thread
+  // was running that and holds no lock; only the first fault in a space allocates.
+  WindowFix fix_fault(Linear a, bool write);
+  const Window* current_window() const { return window_; }
+  void set_mapping_limit(u32 limit) { mapping_budget_.limit = limit; }  // for tests
+  u32 mappings() const { return mapping_budget_.used; }
+
   const MmuStats& stats() const { return context_.stats; }
 
  private:
   static constexpr u32 kSpaces = 64;
-  void select(Space* space);
+  static constexpr u32 kGlobalWindow = StoreMap::kSpaces - 1;  // its id in the store map
   Space* find(u64 key);
   void make_room();
   void install(u32 vpn, const Walk& walk);
   void install_page(u32 vpn, const Walk& walk, Phys page);
+  void fill_group(u32 first, u32 count, u32 vpn, const Walk& walk);
+  bool shares_kernel() const;
+  void leave_global(const PagingState& next);
+  void select_window();
+  void settle() {
+    if (window_ != nullptr && window_->pending()) window_->flush();
+  }
+  Window* make_window();
+  bool room_for_mappings();
+  bool is_global(u32 vpn) const;
+  bool map_around(u32 vpn, const Walk& walk);
+  bool map_run(u32 vpn);
 
   bool watched(u32 vpn) const {
     return std::find(watched_, watched_ + watched_count_, vpn) != watched_ + watched_count_;
@@ -93,6 +128,15 @@ class Mmu final : public LayoutWatcher {
   u64 keys_[kSpaces] = {};
   u64 last_use_[kSpaces] = {};
   std::unique_ptr<Space> spaces_[kSpaces];
+
+  WindowBudget mapping_budget_;
+  std::unique_ptr<Window> windows_[kSpaces][2];
+  std::unique_ptr<Window> global_window_;
+  std::bitset<1024> global_large_;            // 4 MiB regions of it in which something came from a large page
+  Window* window_ = nullptr;                  // the current one; null while the empty one serves
+  u8* window_base_ = nullptr;                 // what GS base must be
+  u8* empty_window_ = nullptr;                // PROT_NONE all over; null: no windows
+  u32 kernel_global_ = 0, kernel_local_ = 0;  // hidden faults of supervisors with CR4.PGE, by the page's G
 };
 
 }  // namespace umbra

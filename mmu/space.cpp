@@ -211,12 +211,15 @@ void Space::drop(u32 vpn) {
     if (!touched(user, vpn)) continue;
     context_.stats.drops += tables_[user]->load[vpn] != 0;
     tables_[user]->load[vpn] = tables_[user]->store[vpn] = 0;
+    if (mirror_[user] != nullptr) mirror_[user]->forget(vpn, 1);
   }
 }
 
 void Space::drop_store_entry(u32 vpn) {
   for (bool user : {false, true}) {
-    if (touched(user, vpn)) tables_[user]->store[vpn] = 0;
+    if (!touched(user, vpn)) continue;
+    tables_[user]->store[vpn] = 0;
+    if (mirror_[user] != nullptr) mirror_[user]->read_only(vpn);
   }
 }
 
@@ -262,6 +265,7 @@ void Space::drop_slot(u32 s) {
       for (bool user : {false, true}) {
         if (!touched(user, group)) continue;
         for (u32 i = 0; i < 512; ++i) tables_[user]->load[group + i] = tables_[user]->store[group + i] = 0;
+        if (mirror_[user] != nullptr) mirror_[user]->forget(group, 512);
       }
     }
     ++context_.stats.drops;
@@ -293,6 +297,7 @@ void Space::drop_all() {
     bool any = false;
     for (u64& word : touched_[user]) any |= word != 0, word = 0;
     if (any) madvise(tables_[user], sizeof(ShadowTable), MADV_DONTNEED);
+    if (mirror_[user] != nullptr) mirror_[user]->forget_all();
   }
   context_.stats.bytes -= bytes_;
   bytes_ = 0;

@@ -15,6 +15,7 @@
 #include "mmu/paging.h"
 #include "mmu/shadow_table.h"
 #include "mmu/store_map.h"
+#include "mmu/window.h"
 
 namespace umbra {
 
@@ -53,6 +54,11 @@ struct MmuStats {
   u64 invalidations = 0;     // INVLPG
   u64 code_protections = 0;  // pages that lost their store entries
   u64 evictions = 0;         // kept spaces given up
+  u64 hidden_faults = 0;     // fix_fault
+  u64 window_runs = 0;       // mappings made
+  u64 window_pages = 0;      // pages in them
+  u64 window_refused = 0;    // hidden faults that the window lane could not serve
+  u64 window_evictions = 0;  // windows emptied to stay within the mapping budget
   u64 bytes = 0;             // host memory in tables and copies, now
 };
 
@@ -74,6 +80,9 @@ class Space {
 
   ShadowTable* table(bool user) const { return tables_[user]; }
   u64 bytes() const { return bytes_; }
+  // The window that mirrors a table: told of all that goes.
+  void set_mirror(bool user, Window* window) { mirror_[user] = window; }
+  bool large(u32 vpn) const { return slot_[slot_of(vpn)].kind == SlotKind::kLarge; }
 
   // Makes an empty space serve another address space.
   void assign(const PagingState& state);
@@ -124,6 +133,7 @@ class Space {
   SpaceContext& context_;
   const u32 id_;
   ShadowTable* tables_[2];
+  Window* mirror_[2] = {};
   u64 touched_[2][32] = {};  // groups of 512 virtual pages that have entries: what has to be looked at and given back
   u64 bytes_ = 0;
   u32 slot_shift_ = 10;  // a slot is what one directory entry maps: 4 MiB, with PAE 2 MiB

@@ -1,0 +1,178 @@
+// The window lane's policy: which window is current, what a hidden fault maps, who gives way when mappings run out.
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "cpu/base/log.h"
+#include "mmu/shadow.h"
+
+namespace umbra {
+
+namespace {
+
+constexpr u64 kReservation = (u64{1} << 32) + Window::kGuard;
+// From a large page or the flat space, this many pages become visible with one mapping. They are not populated: the
+// host backs what the guest touches.
+constexpr u32 kLargeRun = 512;
+// Around a 4 KiB page: entries that the table already has in the same group are mapped with it. Each run that is not
+// contiguous costs as much as its own hidden fault saves when it is touched, so the group is small.
+constexpr u32 kSmallGroup = 16;
+
+}  // namespace
+
+void Mmu::enable_windows(bool on) {
+  if (on == (empty_window_ != nullptr)) return;
+  if (on) {
+    void* at = mmap(nullptr, kReservation, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return;
+    empty_window_ = static_cast<u8*>(at);
+  } else {
+    for (u32 i = 0; i < kSpaces; ++i) {
+      for (bool user : {false, true}) {
+        if (spaces_[i] != nullptr) spaces_[i]->set_mirror(user, nullptr);
+        windows_[i][user].reset();
+      }
+    }
+    global_window_.reset();
+    munmap(empty_window_, kReservation);
+    empty_window_ = nullptr;
+  }
+  select_window();
+}
+
+// Supervisors with global pages see them through one window. A kernel that keeps its own pages out of G (because it
+// switches CR3 on every entry) is better served by a window per space; that shows after a few hidden faults.
+bool Mmu::shares_kernel() const {
+  constexpr u32 kCr4Pge = 1u << 7;
+  return paging_on(state_) && (state_.cr4 & kCr4Pge) != 0 && kernel_local_ <= 64 + kernel_global_;
+}
+
+// MOV CR3 leaves global pages alone; any other change of how tables are read does not.
+void Mmu::leave_global(const PagingState& next) {
+  constexpr u32 kModes = 0xb0;  // PSE, PAE, PGE
+  const bool same = paging_on(next) == paging_on(state_) && write_protect(next) == write_protect(state_) &&
+                    ((next.cr4 ^ state_.cr4) & kModes) == 0 && next.efer == state_.efer &&
+                    next.phys_bits == state_.phys_bits;
+  if (same) return;
+  global_window_->forget_all();
+  global_large_.reset();
+}
+
+void Mmu::select_window() {
+  window_ = !user_ && shares_kernel() ? global_window_.get() : windows_[slot_][user_].get();
+  window_base_ = window_ != nullptr ? window_->base() : empty_window_;
+  settle();
+}
+
+Window* Mmu::make_window() {
+  if (empty_window_ == nullptr || !room_for_mappings()) return nullptr;
+  const bool shared = !user_ && shares_kernel();
+  std::unique_ptr<Window>& window = shared ? global_window_ : windows_[slot_][user_];
+  if (window == nullptr) {
+    window = Window::create(memory_, mapping_budget_, shared ? &context_.stores : nullptr, kGlobalWindow);
+    if (!shared) space_->set_mirror(user_, window.get());
+  }
+  select_window();
+  return window_;
+}
+
+// Empties the coldest windows until one more run can be mapped; never the current one.
+bool Mmu::room_for_mappings() {
+  constexpr u32 kSlack = 8;
+  while (mapping_budget_.used + kSlack > mapping_budget_.limit) {
+    Window* coldest = nullptr;
+    u64 when = ~u64{0};
+    for (u32 i = 0; i < kSpaces; ++i) {
+      for (auto& window : windows_[i]) {
+        if (window == nullptr || window.get() == window_ || window->mappings() == 1 || last_use_[i] >= when) continue;
+        coldest = window.get();
+        when = last_use_[i];
+      }
+    }
+    if (coldest == nullptr && global_window_.get() != window_ && global_window_ != nullptr &&
+        global_window_->mappings() > 1) {
+      coldest = global_window_.get();
+    }
+    if (coldest == nullptr) return false;
+    coldest->clear();
+    ++context_.stats.window_evictions;
+  }
+  return true;
+}
+
+// The page tables say G now, and the entry that would be mirrored is what they say.
+bool Mmu::is_global(u32 vpn) const {
+  const Walk w = probe(memory_, state_, Linear(vpn << kPageBits));
+  if (!w.ok || !w.global) return false;
+  const u64 host = reinterpret_cast<u64>(memory_.host(memory_.wrap(w.address)));
+  return host == table_->load[vpn] + (u64{vpn} << kPageBits) &&
+         (table_->store[vpn] == 0 || (w.dirty && (w.writable || !write_protect(state_))));
+}
+
+// The walk is always made: it costs little beside the fault, and a table entry may be staler than what is mirrored may
+// be.
+WindowFix Mmu::fix_fault(Linear a, bool write) {
+  ++context_.stats.hidden_faults;
+  const u32 vpn = page_of(a);
+  const Walk w = walk(memory_, state_, a, write ? Access::kWrite : Access::kRead, user_);
+  if (!w.ok) {
+    ++context_.stats.faults;
+    return {WindowFix::Kind::kGuestFault, w.error_code};
+  }
+  install(vpn, w);
+  settle();
+  if ((write ? table_->store[vpn] : table_->load[vpn]) != 0 && map_around(vpn, w)) return {WindowFix::Kind::kMapped};
+  ++context_.stats.window_refused;
+  return {WindowFix::Kind::kEmulate};
+}
+
+bool Mmu::map_around(u32 vpn, const Walk& w) {
+  if (!user_ && shares_kernel()) {
+    // Pages that users may see are never global; only the kernel's own tell what kind of kernel it is.
+    if (w.global || !w.user) ++(w.global ? kernel_global_ : kernel_local_);
+    if (!w.global) {
+      select_window();
+      return false;
+    }
+  }
+  if (window_ == nullptr && make_window() == nullptr) return false;
+  if (window_->holds(vpn, table_->store[vpn] != 0)) return false;  // not this page's fault: do not come back for ever
+  if (w.levels < 2) {
+    if (window_ == global_window_.get()) global_large_.set(vpn >> 10);
+    fill_group(vpn & ~(kLargeRun - 1), kLargeRun, vpn, w);
+    return map_run(vpn);
+  }
+  if (!map_run(vpn)) return false;
+  const u32 first = vpn & ~(kSmallGroup - 1);
+  for (u32 v = first; v < first + kSmallGroup; ++v) {
+    if (table_->load[v] == 0 || window_->holds(v, table_->store[v] != 0)) continue;
+    if (window_ == global_window_.get() && !is_global(v)) continue;
+    if (!map_run(v)) break;
+  }
+  return true;
+}
+
+// Maps the run of entries around this one that are contiguous on the host, have the same rights and are not mapped.
+bool Mmu::map_run(u32 vpn) {
+  const bool large = space_->large(vpn);
+  const bool global = window_ == global_window_.get();
+  const u64 addend = table_->load[vpn];
+  const bool writable = table_->store[vpn] != 0;
+  const u32 reach = large ? kLargeRun : 64;
+  const u32 low = vpn & ~(reach - 1), high = low + reach;
+  const auto joins = [&](u32 v) {
+    return table_->load[v] == addend && (table_->store[v] != 0) == writable && !window_->holds(v, writable) &&
+           (large || !global || is_global(v));
+  };
+  u32 first = vpn, end = vpn + 1;
+  while (first > low && joins(first - 1)) --first;
+  while (end < high && joins(end)) ++end;
+  const u64 host = addend + (u64{first} << kPageBits);
+  const u32 file_page = static_cast<u32>((host - reinterpret_cast<u64>(memory_.base())) >> kPageBits);
+  if (!room_for_mappings() || !window_->map(first, end - first, file_page, writable, !large)) return false;
+  ++context_.stats.window_runs;
+  context_.stats.window_pages += end - first;
+  return true;
+}
+
+}  // namespace umbra
