@@ -1,0 +1,115 @@
+// The monitor: commands typed by a person or a script, in QEMU's spelling. It looks and asks; everything that changes
+// the machine goes through Control. All of it runs on the processor's thread, where its stream delivers.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.h"
+#include "cpu/engine.h"
+#include "devices/board/control.h"
+#include "devices/device.h"
+#include "devices/input/input.h"
+#include "devices/serial/chardev.h"
+#include "devices/video/screen.h"
+#include "frontend/expression.h"
+#include "frontend/line_editor.h"
+
+namespace umbra {
+
+// What the monitor is connected to; what is null or empty is not there, and commands say so.
+struct MonitorLinks {
+  Control* control = nullptr;
+  Cpu* cpu = nullptr;
+  Engine* engine = nullptr;
+  Clock* clock = nullptr;
+  Screen* screen = nullptr;
+  KeySink* keys = nullptr;
+  PointerSink* pointer = nullptr;
+  std::string name;
+  std::vector<Device*> devices;
+  std::function<std::string()> memory_tree, pci_tree, block_list, irq_counts;
+  std::function<Status(const std::string& device, const std::string& file)> change;
+  std::function<Status(const std::string& device, bool force)> eject;
+};
+
+class Monitor {
+ public:
+  Monitor(std::unique_ptr<CharDev> stream, MonitorLinks links);
+  ~Monitor();
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  // One command line; what it has to say.
+  std::string execute(const std::string& line);
+
+ private:
+  using Words = std::vector<std::string>;
+  struct Command {
+    const char* name;
+    const char* arguments;
+    const char* help;
+    std::string (Monitor::*run)(const Words& words);
+  };
+  static const Command kCommands[];
+  static const Command kInfos[];
+
+  std::string help(const Words& w);
+  std::string info(const Words& w);
+  std::string examine_virtual(const Words& w);
+  std::string examine_physical(const Words& w);
+  std::string print(const Words& w);
+  std::string memsave(const Words& w);
+  std::string pmemsave(const Words& w);
+  std::string screendump(const Words& w);
+  std::string sendkey(const Words& w);
+  std::string mouse_move(const Words& w);
+  std::string mouse_button(const Words& w);
+  std::string stop(const Words& w);
+  std::string cont(const Words& w);
+  std::string reset(const Words& w);
+  std::string powerdown(const Words& w);
+  std::string wakeup(const Words& w);
+  std::string nmi(const Words& w);
+  std::string change(const Words& w);
+  std::string eject(const Words& w);
+  std::string log_items(const Words& w);
+  std::string quit(const Words& w);
+
+  std::string info_registers(const Words& w);
+  std::string info_mem(const Words& w);
+  std::string info_tlb(const Words& w);
+  std::string info_pic(const Words& w);
+  std::string info_irq(const Words& w);
+  std::string info_pci(const Words& w);
+  std::string info_block(const Words& w);
+  std::string info_mtree(const Words& w);
+  std::string info_status(const Words& w);
+  std::string info_screen(const Words& w);
+  std::string info_jit(const Words& w);
+  std::string info_exits(const Words& w);
+  std::string info_devices(const Words& w);
+  std::string info_device(const Words& w);
+  std::string info_name(const Words& w);
+  std::string info_version(const Words& w);
+
+  std::string examine(const Words& w, bool physical);
+  std::string save(const Words& w, bool physical);
+  bool read_guest(u64 address, bool physical, u8* to, u32 size);
+  Result<u64> number(const std::string& text) const;
+  std::string device_state(const std::string& name) const;
+  std::vector<std::string> complete(const std::string& line) const;
+  void say(const std::string& text);
+
+  std::unique_ptr<CharDev> stream_;
+  MonitorLinks links_;
+  LineEditor editor_;
+  Timer release_;
+  std::vector<Key> held_;
+  std::string unsent_;
+  DumpFormat last_format_;
+};
+
+}  // namespace umbra

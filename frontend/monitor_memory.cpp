@@ -1,0 +1,111 @@
+// The monitor's looks into guest memory: x, xp, print, memsave, pmemsave.
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "cpu/base/log.h"
+#include "frontend/monitor.h"
+
+namespace umbra {
+
+// False where a linear address is not mapped. Devices are not touched: what is not RAM or ROM reads through the bus
+// only for xp, which is how a person looks at video memory.
+bool Monitor::read_guest(u64 address, bool physical, u8* to, u32 size) {
+  Cpu& cpu = *links_.cpu;
+  PhysicalMemory& memory = cpu.mmu.memory();
+  for (u32 i = 0; i < size; ++i) {
+    Phys a(address + i);
+    if (!physical) {
+      const Walk w = umbra::probe(memory, cpu.mmu.state(), Linear(static_cast<u32>(address + i)));
+      if (!w.ok) return false;
+      a = memory.wrap(w.address);
+    }
+    to[i] = static_cast<u8>(memory.load(a, 1));
+  }
+  return true;
+}
+
+std::string Monitor::examine_virtual(const Words& w) { return examine(w, false); }
+std::string Monitor::examine_physical(const Words& w) { return examine(w, true); }
+
+std::string Monitor::examine(const Words& w, bool physical) {
+  const bool has_format = !w.empty() && w[0][0] == '/';
+  std::string text;
+  for (std::size_t i = has_format ? 1 : 0; i < w.size(); ++i) text += w[i] + " ";
+  auto f = parse_dump_format(has_format ? w[0] : "", last_format_);
+  if (!f) return f.error() + "\n";
+  auto start = number(text);
+  if (!start) return start.error() + "\n";
+  last_format_ = *f;
+  std::string out;
+  u64 a = *start;
+  const CodeSize size = links_.cpu->code_size();
+  for (u32 n = 0; n < f->count;) {
+    u8 bytes[kMaxInsnLength + 1] = {};
+    out += format("%0*llx:", physical ? 9 : 8, static_cast<unsigned long long>(a));
+    if (f->format == 'i') {
+      u32 have = 0;
+      while (have < kMaxInsnLength && read_guest(a + have, physical, bytes + have, 1)) ++have;
+      const Decoded d = decode({bytes, have}, size, links_.cpu->model);
+      if (have == 0 || d.truncated) return out + " cannot be read\n";
+      out += "  " + disassemble(d.insn, static_cast<u32>(a), size) + "\n";
+      a += std::max<u32>(d.insn.length, 1);
+      ++n;
+      continue;
+    }
+    for (const u32 line_end = std::min(f->count, n + 16 / f->size); n < line_end; ++n, a += f->size) {
+      if (!read_guest(a, physical, bytes, f->size)) return out + " cannot be read\n";
+      u64 value = 0;
+      std::memcpy(&value, bytes, f->size);
+      out += " " + format_number(value, *f);
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+std::string Monitor::print(const Words& w) {
+  const bool has_format = !w.empty() && w[0][0] == '/';
+  std::string text;
+  for (std::size_t i = has_format ? 1 : 0; i < w.size(); ++i) text += w[i] + " ";
+  DumpFormat whole;
+  whole.size = 8;
+  auto f = parse_dump_format(has_format ? w[0] : "", whole);
+  if (!f) return f.error() + "\n";
+  auto value = number(text);
+  if (!value) return value.error() + "\n";
+  return f->format == 'x' ? format("%#llx\n", static_cast<unsigned long long>(*value))
+                          : format_number(*value, *f) + "\n";
+}
+
+std::string Monitor::memsave(const Words& w) { return save(w, false); }
+std::string Monitor::pmemsave(const Words& w) { return save(w, true); }
+
+std::string Monitor::save(const Words& w, bool physical) {
+  if (w.size() != 3) return std::string("usage: ") + (physical ? "pmemsave" : "memsave") + " ADDRESS SIZE FILE\n";
+  auto start = number(w[0]), size = number(w[1]);
+  if (!start || !size) return (start ? size.error() : start.error()) + "\n";
+  if (*size > u64{4} << 30) return "at most 4 GiB can be saved\n";
+  std::FILE* file = std::fopen(w[2].c_str(), "wb");
+  if (file == nullptr) return "cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
+  std::string problem;
+  std::vector<u8> buffer(64 * 1024);
+  for (u64 done = 0; done < *size && problem.empty();) {
+    const auto n = static_cast<u32>(std::min<u64>(buffer.size(), *size - done));
+    if (physical) {
+      links_.cpu->mmu.memory().read(Phys(*start + done), buffer.data(), n);
+    } else if (!read_guest(*start + done, false, buffer.data(), n)) {
+      problem = format("the memory from %#llx on is not mapped\n", static_cast<unsigned long long>(*start + done));
+      break;
+    }
+    if (std::fwrite(buffer.data(), 1, n, file) != n)
+      problem = "cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
+    done += n;
+  }
+  if (std::fclose(file) != 0 && problem.empty())
+    problem = "cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
+  return problem;
+}
+
+}  // namespace umbra
