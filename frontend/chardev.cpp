@@ -318,7 +318,7 @@ void use_raw_terminal(bool signals) {
     ::tcgetattr(0, &g_saved_terminal);
     g_terminal_changed = true;
     std::atexit(restore_terminal);
-    for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGABRT}) ::signal(s, restore_and_die);
+    ::signal(SIGABRT, restore_and_die);  // the ordinary signals end the machine in order, and exit() comes of that
   }
   termios t = g_saved_terminal;
   t.c_iflag &= ~static_cast<tcflag_t>(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);

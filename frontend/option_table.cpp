@@ -285,8 +285,7 @@ Status display(Options& o, const std::string& text) {
   if (name == "gtk" || name == "egl-headless" || name == "spice-app" || name == "dbus")
     return Error{"-display: " + name + " is not supported; sdl, curses and none are"};
   if (name != "sdl" && name != "none" && name != "curses") return bad_value("display", name, "sdl, curses or none");
-  o.display = name;
-  if (text.find("full-screen=on") != std::string::npos) o.full_screen = true;
+  o.display = text;
   return {};
 }
 

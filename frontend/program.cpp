@@ -55,7 +55,7 @@ int run_program(Options& o) {
     std::fprintf(stderr, "umbra: %s\n", s.error().c_str());
     return 1;
   }
-  return run_bare(o);
+  return wants_bare_board(o) ? run_bare(o) : run_pc(o);
 }
 
 }  // namespace umbra

@@ -11,6 +11,7 @@ namespace umbra {
 
 int run_program(Options& options);  // returns the exit code
 
+int run_pc(Options& options);
 int run_bare(const Options& options);
 bool wants_bare_board(const Options& options);
 

@@ -1,0 +1,224 @@
+// The PC: its streams, display and monitor around a machine that runs on a thread of its own.
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "cpu/base/log.h"
+#include "cpu/show.h"
+#include "devices/board/machine.h"
+#include "frontend/chardev.h"
+#include "frontend/display.h"
+#include "frontend/monitor.h"
+#include "frontend/program.h"
+
+namespace umbra {
+namespace {
+
+// What the streams of the command line come to, before there is a machine.
+struct Streams {
+  std::unique_ptr<CharDev> monitor;
+  std::unique_ptr<Mux> mux;
+  std::function<void()> quit = [] {};
+};
+
+void apply_defaults(Options& o) {
+  if (o.nographic) {
+    if (o.display.empty()) o.display = "none";
+    const bool stdio_given = o.monitor == "stdio" || o.debugcon == "stdio";
+    if (o.serial.empty() && !o.no_defaults) o.serial.emplace_back(stdio_given ? "null" : "mon:stdio");
+  }
+  if (!o.no_defaults) {
+    if (o.serial.empty()) o.serial.emplace_back("null");
+    if (o.parallel.empty()) o.parallel.emplace_back("null");
+    bool cd = false, second_master = false;
+    for (const DriveConfig& d : o.machine.drives) {
+      cd = cd || d.kind == DriveConfig::Kind::kCdrom;
+      second_master = second_master || (d.kind != DriveConfig::Kind::kFloppy && d.index == 2);
+    }
+    if (!cd && !second_master) o.machine.drives.push_back({DriveConfig::Kind::kCdrom, 2, "", true});
+  }
+}
+
+Result<std::unique_ptr<CharDev>> open_port(const std::string& spec, const std::string& label, IoLoop& loop,
+                                           Streams& streams) {
+  if (spec.rfind("mon:", 0) != 0) {
+    auto dev = open_chardev(spec, label, loop);
+    if (dev && spec == "stdio") use_raw_terminal(true);
+    return dev;
+  }
+  auto stream = open_chardev(spec.substr(4), label, loop);
+  if (!stream || *stream == nullptr) return stream;
+  if (spec == "mon:stdio") use_raw_terminal(false);
+  streams.mux = std::make_unique<Mux>(std::move(*stream), [&streams] { streams.quit(); });
+  auto port = streams.mux->face(label);
+  if (streams.monitor == nullptr) streams.monitor = streams.mux->face("monitor");
+  return port;
+}
+
+Status open_streams(Options& o, IoLoop& loop, Streams& streams) {
+  const auto open_all = [&](const std::vector<std::string>& specs, const char* kind,
+                            std::vector<std::unique_ptr<CharDev>>& out) -> Status {
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      auto dev = open_port(specs[i], kind + std::to_string(i), loop, streams);
+      if (!dev) return dev.take_error();
+      out.push_back(std::move(*dev));
+    }
+    return {};
+  };
+  if (o.serial.size() > 4) return Error{"-serial: a PC has four serial ports at most"};
+  if (o.parallel.size() > 3) return Error{"-parallel: a PC has three parallel ports at most"};
+  if (Status s = open_all(o.serial, "serial", o.machine.serial); !s) return s;
+  if (Status s = open_all(o.parallel, "parallel", o.machine.parallel); !s) return s;
+  if (!o.debugcon.empty()) {
+    auto dev = open_port(o.debugcon, "debugcon", loop, streams);
+    if (!dev) return dev.take_error();
+    o.machine.debugcon = std::move(*dev);
+  }
+  if (!o.monitor.empty() && o.monitor != "none") {
+    auto dev = open_port(o.monitor, "monitor", loop, streams);
+    if (!dev) return dev.take_error();
+    streams.monitor = std::move(*dev);
+  }
+  return {};
+}
+
+std::string block_list(Machine& m) {
+  std::string out;
+  for (const Machine::Drive& d : m.drives()) {
+    out += d.name + ": " + (d.medium.empty() ? "[not inserted]" : d.medium) + "\n";
+    if (d.removable)
+      out +=
+          format("    removable, %s, tray %s\n", d.locked ? "locked" : "not locked", d.tray_open ? "open" : "closed");
+  }
+  return out;
+}
+
+std::string pci_tree(Machine& m) {
+  std::string out;
+  m.pci().each([&](unsigned device, unsigned function, PciFunction& f) {
+    out += format("00:%02x.%u  class %04x  %04x:%04x  irq %u\n", device, function, f.class_id(), f.vendor_id(),
+                  f.device_id(), f.config_byte(0x3c));
+    for (const PciRange& r : f.ranges())
+      out += format("    %-6s %08x-%08x  %s\n", r.space == PciSpace::kIo ? "io" : "memory", r.base,
+                    r.base + (r.size - 1), r.name);
+  });
+  return out;
+}
+
+MonitorLinks links_for(Machine& m, Engine& engine) {
+  MonitorLinks links;
+  links.control = &m;
+  links.cpu = &m.cpu();
+  links.engine = &engine;
+  links.clock = &m.clock();
+  links.screen = m.screen();
+  links.keys = &m.keys();
+  links.pointer = &m.pointer();
+  links.name = m.config().name;
+  links.devices = m.devices();
+  links.memory_tree = [&m] { return "memory\n" + m.memory_map().describe() + "I/O\n" + m.ports().describe(); };
+  links.pci_tree = [&m] { return pci_tree(m); };
+  links.block_list = [&m] { return block_list(m); };
+  links.change = [&m](const std::string& drive, const std::string& file) {
+    return m.change_medium(drive, file, false);
+  };
+  links.eject = [&m](const std::string& drive, bool force) { return m.change_medium(drive, "", force); };
+  return links;
+}
+
+// SIGINT, SIGTERM and SIGHUP end the machine in order, whatever thread they hit.
+class Signals {
+ public:
+  static void block() {
+    sigset_t set = ours();
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  }
+  Signals(IoLoop& loop, std::function<void()> quit) : loop_(loop) {
+    const sigset_t set = ours();
+    fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    loop_.watch(fd_, 1 /* POLLIN */, [this, quit](short) {
+      signalfd_siginfo info;
+      if (::read(fd_, &info, sizeof info) == sizeof info) quit();
+    });
+  }
+  ~Signals() {
+    loop_.forget(fd_);
+    ::close(fd_);
+  }
+
+ private:
+  static sigset_t ours() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int s : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, s);
+    return set;
+  }
+  IoLoop& loop_;
+  int fd_;
+};
+
+int fail(const std::string& message) {
+  std::fprintf(stderr, "umbra: %s\n", message.c_str());
+  return 1;
+}
+
+}  // namespace
+
+int run_pc(Options& o) {
+  apply_defaults(o);
+  Signals::block();
+  std::signal(SIGPIPE, SIG_IGN);
+  IoLoop loop;
+  Streams streams;
+  if (Status s = open_streams(o, loop, streams); !s) return fail(s.error());
+
+  const std::string name = o.machine.name;
+  auto created = Machine::create(std::move(o.machine));
+  if (!created) return fail(created.error());
+  Machine& m = **created;
+  auto engine = make_engine(o, m.memory());
+  if (!engine) return fail(engine.error());
+  streams.quit = [&m] { m.quit(0); };
+  set_crash_report(
+      [](void* context, std::FILE* out) {
+        auto* machine = static_cast<Machine*>(context);
+        std::fputs(show_registers(machine->cpu().s, machine->memory().a20()).c_str(), out);
+      },
+      &m);
+
+  DisplayLinks links;
+  links.clock = &m.clock();
+  links.screen = m.screen();
+  links.keys = &m.keys();
+  links.pointer = &m.pointer();
+  links.name = name;
+  links.status = [&m] { return std::string(m.running() ? "" : "paused"); };
+  links.close = [&m] { m.quit(0); };
+  links.full_screen = o.full_screen;
+  auto display = open_display(o.display, std::move(links));
+  if (!display) return fail(display.error());
+
+  Signals signals(loop, [&m] { m.quit(0); });
+  std::unique_ptr<Monitor> monitor;
+  if (streams.monitor != nullptr)
+    monitor = std::make_unique<Monitor>(std::move(streams.monitor), links_for(m, **engine));
+  loop.attach([&m](IoLoop::Work work) { m.post(std::move(work)); });
+
+  int code = 0;
+  std::thread processor([&] {
+    code = m.run(**engine);
+    (*display)->stop();
+  });
+  (*display)->run();
+  m.quit(0);  // the display may have ended by itself
+  processor.join();
+  loop.detach();
+  if (log_on(Log::kExits)) std::fputs((*engine)->statistics(false).c_str(), stderr);
+  set_crash_report(nullptr, nullptr);
+  return code;
+}
+
+}  // namespace umbra
