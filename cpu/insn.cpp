@@ -3,13 +3,12 @@
 // SingleStepTests 8088 notes), which are rewritten to their documented twins before Zydis sees them.
 #include "cpu/insn.h"
 
-#include <Zydis/Zydis.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "cpu/model.h"
+#include "cpu/insn_zydis.h"
 
 namespace umbra {
 
@@ -61,12 +60,6 @@ ZydisDecoder make_decoder(ZydisMachineMode mode, ZydisStackWidth width) {
         ZYDIS_DECODER_MODE_LZCNT, ZYDIS_DECODER_MODE_TZCNT, ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE})
     ZydisDecoderEnableMode(&d, later, ZYAN_FALSE);
   return d;
-}
-
-const ZydisDecoder& decoder(CodeSize size) {
-  static const ZydisDecoder d16 = make_decoder(ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
-  static const ZydisDecoder d32 = make_decoder(ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
-  return size == CodeSize::k16 ? d16 : d32;
 }
 
 bool has_isa_set(const CpuModel& m, const ZydisDecodedInstruction& z) {
@@ -138,22 +131,6 @@ bool has_isa_set(const CpuModel& m, const ZydisDecodedInstruction& z) {
     default:
       return false;
   }
-}
-
-Op find_row(const ZydisDecodedInstruction& z) {
-  static const Rows rows;
-  static const Op call_far = row_named("CallFar"), jmp_far = row_named("JmpFar"), ret_far = row_named("RetFar");
-  static const Op movsd_xmm = row_named("MovsdXmm"), cmpsd_xmm = row_named("CmpsdXmm");
-  if (z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
-    if (z.mnemonic == ZYDIS_MNEMONIC_CALL) return call_far;
-    if (z.mnemonic == ZYDIS_MNEMONIC_JMP) return jmp_far;
-    if (z.mnemonic == ZYDIS_MNEMONIC_RET) return ret_far;
-  }
-  if (z.meta.category != ZYDIS_CATEGORY_STRINGOP) {
-    if (z.mnemonic == ZYDIS_MNEMONIC_MOVSD) return movsd_xmm;
-    if (z.mnemonic == ZYDIS_MNEMONIC_CMPSD) return cmpsd_xmm;
-  }
-  return rows.of[z.mnemonic];
 }
 
 u8 gpr_or_none(ZydisRegister r) {
@@ -339,6 +316,28 @@ Code code_for_zydis(const Insn& insn, std::size_t given, std::size_t prefixes, c
 
 }  // namespace
 
+const ZydisDecoder& zydis_decoder(CodeSize size) {
+  static const ZydisDecoder d16 = make_decoder(ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
+  static const ZydisDecoder d32 = make_decoder(ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+  return size == CodeSize::k16 ? d16 : d32;
+}
+
+Op zydis_row(const ZydisDecodedInstruction& z) {
+  static const Rows rows;
+  static const Op call_far = row_named("CallFar"), jmp_far = row_named("JmpFar"), ret_far = row_named("RetFar");
+  static const Op movsd_xmm = row_named("MovsdXmm"), cmpsd_xmm = row_named("CmpsdXmm");
+  if (z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+    if (z.mnemonic == ZYDIS_MNEMONIC_CALL) return call_far;
+    if (z.mnemonic == ZYDIS_MNEMONIC_JMP) return jmp_far;
+    if (z.mnemonic == ZYDIS_MNEMONIC_RET) return ret_far;
+  }
+  if (z.meta.category != ZYDIS_CATEGORY_STRINGOP) {
+    if (z.mnemonic == ZYDIS_MNEMONIC_MOVSD) return movsd_xmm;
+    if (z.mnemonic == ZYDIS_MNEMONIC_CMPSD) return cmpsd_xmm;
+  }
+  return rows.of[z.mnemonic];
+}
+
 const OpInfo& info(Op op) { return kOps[static_cast<u16>(op)]; }
 
 Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) {
@@ -377,7 +376,7 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   ZydisDecodedInstruction z;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
   ZydisDecoderContext context;
-  ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder(size), &context, code.bytes,
+  ZyanStatus status = ZydisDecoderDecodeInstruction(&zydis_decoder(size), &context, code.bytes,
                                                     std::min<std::size_t>(code.size, kMaxInsnLength), &z);
   if (status == ZYDIS_STATUS_NO_MORE_DATA) {
     if (given == limit) return invalid(d, kMaxInsnLength + 1);
@@ -387,7 +386,7 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) return invalid(d, kMaxInsnLength + 1);
   if (!ZYAN_SUCCESS(status)) return invalid(d, prefixes + 1);
   if (z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !has_isa_set(model, z)) return invalid(d, prefixes + 1);
-  status = ZydisDecoderDecodeOperands(&decoder(size), &context, &z, operands, z.operand_count);
+  status = ZydisDecoderDecodeOperands(&zydis_decoder(size), &context, &z, operands, z.operand_count);
   if (!ZYAN_SUCCESS(status)) return invalid(d, prefixes + 1);
 
   const bool old = model.generation < Generation::k386;  // knows four segment registers
@@ -395,7 +394,7 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
     if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
         (operands[i].reg.value == ZYDIS_REGISTER_FS || operands[i].reg.value == ZYDIS_REGISTER_GS))
       return invalid(d, prefixes + 1);
-  d.insn.op = find_row(z);
+  d.insn.op = zydis_row(z);
   d.insn.length = static_cast<u8>(z.length + code.dropped);
   fold_operands(d.insn, z, operands);
   if (mov_cs) d.insn.operands[0].reg = kCs;
@@ -411,7 +410,8 @@ std::string disassemble(const Insn& insn, u32 address, CodeSize size) {
   }();
   ZydisDecodedInstruction z;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(size), insn.raw, kMaxInsnLength, &z, operands))) return "(bad)";
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_decoder(size), insn.raw, kMaxInsnLength, &z, operands)))
+    return "(bad)";
   char text[128];
   ZydisFormatterFormatInstruction(&formatter, &z, operands, z.operand_count_visible, text, sizeof text, address,
                                   nullptr);
