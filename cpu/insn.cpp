@@ -361,6 +361,8 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
     d.insn = pop_cs(d.insn, prefixes + 1);
     return d;
   }
+  // To a 286 these are no prefixes, to Zydis they are.
+  if (model.generation == Generation::k286 && (opcode & 0xfc) == 0x64) return invalid(d, prefixes + 1);
   // Without AVX these raise #UD by their ModRM byte alone; Zydis would want the rest of a VEX, EVEX or XOP instruction.
   if (prefixes + 1 < given) {
     const u8 modrm = d.insn.raw[prefixes + 1];

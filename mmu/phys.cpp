@@ -209,6 +209,12 @@ void PhysicalMemory::mark_code(u64 page, bool on) {
   for (LayoutWatcher* w : layout_watchers_) w->code_marked(page);
 }
 
+void PhysicalMemory::release_code(u64 page) {
+  for (const CodeWatcher* w : code_watchers_)
+    if (w->holds_code(page)) return;
+  mark_code(page, false);
+}
+
 void PhysicalMemory::notify_code(u64 page, u32 offset, u32 size) {
   for (std::size_t i = 0; i < code_watchers_.size(); ++i) code_watchers_[i]->code_written(page, offset, size);
 }

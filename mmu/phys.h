@@ -20,6 +20,7 @@ class CodeWatcher {
  public:
   virtual ~CodeWatcher() = default;
   virtual void code_written(u64 page, u32 offset, u32 size) = 0;  // page = physical page number
+  virtual bool holds_code(u64 /*page*/) const { return true; }    // something derived from it is still kept
 };
 
 // Told when what lies at a physical address changes (PAM, BARs, A20): whatever was derived from it must go.
@@ -76,6 +77,7 @@ class PhysicalMemory final : public GuestMemory {
   // page: mark_code tells the MMU by itself.
   bool has_code(u64 page) const { return page < kPages && pages_[page].has_code; }
   void mark_code(u64 page, bool on);
+  void release_code(u64 page);  // a watcher keeps nothing of it any more: the mark goes when that is true of all
   void add_watcher(CodeWatcher& w) { code_watchers_.push_back(&w); }
   void add_watcher(LayoutWatcher& w) { layout_watchers_.push_back(&w); }
   void remove_watcher(CodeWatcher& w) { std::erase(code_watchers_, &w); }

@@ -58,7 +58,7 @@ Interpreter::Block* Interpreter::insert(const Block& block, const Insn* insns) {
 
 void Interpreter::register_page(Block& block, u32 number, unsigned role, u32 first, u32 last) {
   Page& page = pages_[number];
-  if (page.blocks[0] == nullptr && page.blocks[1] == nullptr) used_pages_.push_back(number);
+  if (!page.holds_blocks()) used_pages_.push_back(number);
   block.next_in_page[role] = page.blocks[role];
   page.blocks[role] = &block;
   page.covered |= coverage(first, last);
@@ -80,7 +80,7 @@ void Interpreter::code_written(u64 number, u32 offset, u32 size) {
     kill(*b);
     any = true;
   }
-  if (any) unlink_dead(page);
+  if (any) unlink_dead(static_cast<u32>(number));
 }
 
 void Interpreter::kill(Block& block) {
@@ -93,7 +93,8 @@ void Interpreter::kill(Block& block) {
   *link = block.next_in_bucket;
 }
 
-void Interpreter::unlink_dead(Page& page) {
+void Interpreter::unlink_dead(u32 number) {
+  Page& page = pages_[number];
   page.covered = 0;
   for (unsigned role = 0; role < 2; ++role) {
     Block** link = &page.blocks[role];
@@ -107,6 +108,7 @@ void Interpreter::unlink_dead(Page& page) {
       link = &b->next_in_page[role];
     }
   }
+  if (!page.holds_blocks()) memory_.release_code(number);
 }
 
 void Interpreter::layout_changed(Phys, u64) { drop_all(); }
@@ -115,7 +117,10 @@ void Interpreter::layout_changed(Phys, u64) { drop_all(); }
 void Interpreter::drop_all() {
   ++counts_.drops;
   for (u32 i = 0; i < blocks_used_; ++i) blocks_[i].context = kDead;
-  for (u32 number : used_pages_) pages_[number] = Page{};
+  for (u32 number : used_pages_) {
+    pages_[number] = Page{};
+    memory_.release_code(number);
+  }
   used_pages_.clear();
   std::fill(recent_.begin(), recent_.end(), nullptr);
   std::fill(buckets_.begin(), buckets_.end(), nullptr);

@@ -55,6 +55,7 @@ class Interpreter final : public Engine, private CodeWatcher, private LayoutWatc
   struct Page {
     Block* blocks[2];  // that begin here, that end here
     u64 covered;       // one bit for 64 bytes
+    bool holds_blocks() const { return blocks[0] != nullptr || blocks[1] != nullptr; }
   };
   struct Free {
     void operator()(void* p) const { std::free(p); }
@@ -69,6 +70,7 @@ class Interpreter final : public Engine, private CodeWatcher, private LayoutWatc
   };
 
   void code_written(u64 page, u32 offset, u32 size) override;
+  bool holds_code(u64 page) const override { return pages_[page].holds_blocks(); }
   void layout_changed(Phys first, u64 size) override;
 
   void run_blocks(Cpu& cpu);
@@ -87,7 +89,7 @@ class Interpreter final : public Engine, private CodeWatcher, private LayoutWatc
   Block* insert(const Block& block, const Insn* insns);
   void register_page(Block& block, u32 page, unsigned role, u32 first, u32 last);
   void kill(Block& block);
-  void unlink_dead(Page& page);
+  void unlink_dead(u32 number);
   void drop_all();
 
   PhysicalMemory& memory_;

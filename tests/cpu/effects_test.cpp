@@ -9,11 +9,6 @@
 namespace umbra {
 namespace {
 
-struct Case {
-  std::vector<u8> bytes;
-  CodeSize size = CodeSize::k32;
-};
-
 Insn decoded(const std::vector<u8>& bytes) {
   const Insn insn = decode(bytes, CodeSize::k32, *find_cpu_model("max")).insn;
   REQUIRE(insn.op != Op::kInvalid);
@@ -34,8 +29,8 @@ asmjit::InstRWInfo asmjit_info(const Insn& insn, unsigned explicit_operands) {
     const umbra::Operand& o = insn.operands[i];
     if (o.kind == OperandKind::kReg && o.size == 4) operands[i] = x86::gpd(o.reg);
     if (o.kind == OperandKind::kReg && o.size == 2) operands[i] = x86::gpw(o.reg);
-    if (o.kind == OperandKind::kReg && o.size == 1)
-      operands[i] = o.reg < 4 ? x86::gpb_lo(o.reg) : x86::gpb_hi(o.reg & 3);
+    if (o.kind == OperandKind::kReg && o.size == 1 && o.reg < 4) operands[i] = x86::gpb_lo(o.reg);
+    if (o.kind == OperandKind::kReg && o.size == 1 && o.reg >= 4) operands[i] = x86::gpb_hi(o.reg & 3);
     if (o.kind == OperandKind::kImm) operands[i] = Imm(insn.imm);
     if (o.kind == OperandKind::kMem) operands[i] = x86::ptr(x86::gpd(insn.base), insn.disp, o.size);
     REQUIRE(!operands[i].isNone());
