@@ -290,7 +290,7 @@ void AtapiDrive::get_configuration() {
     put16(at, code);
     at[2] = flags;
     at[3] = static_cast<u8>(data.size());
-    std::memcpy(at + 4, std::data(data), data.size());
+    std::copy(data.begin(), data.end(), at + 4);
     at += 4 + data.size();
   };
   const auto in_force = [profile](u16 p) { return static_cast<u8>(profile == p ? 1 : 0); };

@@ -365,7 +365,7 @@ void Fdc::state(Archive& a) {
                                                                                                                 delay_);
   a("drive0", drives_[0])("drive1", drives_[1]);
   if (!a.loading()) return;
-  bool fits = phase_ <= Phase::kResult && job_ <= Job::kFormat && reset_polls_ <= 4;
+  bool fits = phase_ <= Phase::kResult && job_ <= Job::kFormat && reset_polls_ <= 4 && r_.rate <= 3;
   fits = fits && fifo_count_ <= kFifo && fifo_read_ <= fifo_count_ &&
          (phase_ != Phase::kResult || fifo_read_ < fifo_count_);
   fits = fits && (phase_ != Phase::kCommand || fifo_count_ == 0 || fifo_count_ < decode(fifo_[0]).length);
@@ -377,6 +377,7 @@ void Fdc::state(Archive& a) {
   idle();
   reset_polls_ = 0;
   position_ = 0;
+  r_.rate &= 3;
 }
 
 }  // namespace umbra

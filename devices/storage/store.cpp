@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cpu/base/bits.h"
+#include "cpu/base/log.h"
 
 namespace umbra {
 namespace {
@@ -35,6 +36,7 @@ struct Queue {
   std::deque<Request> finished;  // for the processor's thread
   std::size_t in_work = 0;       // waiting, or in the worker's hands
   bool stop = false;
+  bool said_full = false;
   bool dirty = true;  // written since the last flush that worked; touched by whoever may use the store
 
   BlockStatus work(Request& r) {
@@ -43,12 +45,18 @@ struct Queue {
         return store->read(r.offset, r.data, r.size);
       case Op::kWrite:
         dirty = true;
-        return store->write(r.offset, r.data, r.size);
+        return told(store->write(r.offset, r.data, r.size));
       case Op::kFlush:
         break;
     }
-    const BlockStatus status = store->flush();
+    const BlockStatus status = told(store->flush());
     if (status == BlockStatus::kOk) dirty = false;
+    return status;
+  }
+
+  BlockStatus told(BlockStatus status) {
+    if (status == BlockStatus::kNoSpace && !std::exchange(said_full, true))
+      warn("%s: no space left on the host; the guest gets write errors", store->describe().c_str());
     return status;
   }
 
