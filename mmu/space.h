@@ -153,10 +153,11 @@ void Space::each_neighbour(u32 vpn, bool user, const Walk& walk, Visit visit) {
   const u32 first_vpn = vpn & ~(per_line - 1);
   const u32 line = (page_offset(walk.at[1])) & ~63u;
   for (u32 i = 0; i < per_line; ++i) {
-    if (first_vpn + i == vpn || tables_[user]->load[first_vpn + i] != 0) continue;
     const u32 offset = line + i * entry_size_;
     const u64 now = entry_at(copy.guest, offset);
+    if ((now & (pte::kPresent | pte::kAccessed)) != (pte::kPresent | pte::kAccessed)) continue;
     if (now != entry_at(copy.bytes, offset)) continue;
+    if (first_vpn + i == vpn || tables_[user]->load[first_vpn + i] != 0) continue;
     visit(first_vpn + i, walk.entry[0], now);
   }
 }
