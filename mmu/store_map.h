@@ -3,7 +3,9 @@
 // looking for them in every table would cost a scan of all that is filled. Entries that come from large pages are not
 // listed: their virtual page follows from the physical one by arithmetic (Space::drop_large_stores).
 //
-// Chains of eight-byte nodes in one sparse mapping; no malloc, so that it may run inside a signal handler.
+// Chains of eight-byte nodes in one sparse mapping; no malloc, so that it may run inside a signal handler. A chain has
+// at most kMost nodes: a guest that maps one page at a million places must not make us walk a million nodes a million
+// times. The places beyond get no store entries, and stores there take the slow way.
 #pragma once
 
 #include "cpu/base/types.h"
@@ -19,6 +21,9 @@ class StoreMap {
 
   static constexpr u32 kSpaces = 1u << 8;
 
+  static constexpr u32 kMost = 255;
+
+  bool has_room(u64 file_page) const { return heads_[file_page].count < kMost && (free_ != 0 || used_ < kNodes); }
   bool add(u64 file_page, u32 space, u32 vpn);  // false: no room, then the entry must not be filled
   void remove(u64 file_page, u32 space, u32 vpn);
   u32 size() const { return count_; }
@@ -26,8 +31,8 @@ class StoreMap {
   // Empties a page's list and hands out what was in it.
   template <class Visit>
   void take(u64 file_page, Visit visit) {
-    u32 at = heads_[file_page];
-    heads_[file_page] = 0;
+    u32 at = heads_[file_page].first;
+    heads_[file_page] = Head{};
     while (at != 0) {
       const Node node = nodes_[at];
       release(at);
@@ -38,6 +43,9 @@ class StoreMap {
 
  private:
   static constexpr u32 kNodes = 1u << 24;
+  struct Head {
+    u32 first : 24, count : 8;
+  };
   struct Node {
     u64 next : 24, vpn : 20, space : 8;
   };
@@ -47,7 +55,7 @@ class StoreMap {
     --count_;
   }
 
-  u32* heads_;
+  Head* heads_;
   u64 heads_bytes_;
   Node* nodes_;
   u32 free_ = 0;

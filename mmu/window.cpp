@@ -92,6 +92,9 @@ bool Window::map(u32 vpn, u32 count, u32 file_page, bool writable, bool populate
   for (u32 v = vpn; v < vpn + count; v += 1024) regions_[v >> 16] |= u64{1} << (v >> 10 & 63);
   regions_[(vpn + count - 1) >> 16] |= u64{1} << ((vpn + count - 1) >> 10 & 63);
   if (budget_.used + 2 > budget_.limit) return false;  // at worst one mapping becomes three
+  for (u32 i = 0; i < count && writable && listed_ != nullptr; ++i) {
+    if (!listed_->has_room(file_page + i)) return false;
+  }
   const u32 before = boundaries(vpn, count);
   const int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   const int flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE | (populate ? MAP_POPULATE : 0);

@@ -51,7 +51,7 @@ class Window {
   }
   u64 file_page(u32 vpn) const { return (state_[vpn] & kFileMask) >> kFileShift; }
 
-  // False if the budget or the host does not allow it; then nothing has changed.
+  // False if the budget, the store map or the host does not allow it; then nothing has changed.
   bool map(u32 vpn, u32 count, u32 file_page, bool writable, bool populate);
 
   void forget(u32 vpn, u32 count);

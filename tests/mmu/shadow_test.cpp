@@ -248,6 +248,24 @@ TEST_CASE("a thousand address spaces stay inside the budget and every page keeps
   REQUIRE(m.mmu->stats().evictions > 100);
 }
 
+TEST_CASE("one page mapped at thousands of places is protected everywhere, and costs no more than its due") {
+  Simple m;
+  for (u32 slot = 1; slot < 16; ++slot) m.poke(0x1000 + slot * 4, 0x2007, 4);
+  for (u32 i = 0; i < 1024; ++i) m.pte(i, 0x300067);
+  m.reload();
+  u32 direct = 0;
+  for (u32 vpn = 1024; vpn < 16 * 1024; ++vpn) {
+    REQUIRE(m.touch(Linear(vpn << 12), true));
+    direct += m.mmu->store_ptr<u8>(Linear(vpn << 12)) != nullptr;
+  }
+  REQUIRE(direct == StoreMap::kMost);
+  m.memory->mark_code(0x300, true);
+  for (u32 vpn = 1024; vpn < 16 * 1024; ++vpn) REQUIRE(m.mmu->store_ptr<u8>(Linear(vpn << 12)) == nullptr);
+  m.memory->mark_code(0x300, false);
+  m.touch(Linear(0x400000), true);
+  REQUIRE(m.mmu->store_ptr<u8>(Linear(0x400000)) != nullptr);
+}
+
 TEST_CASE("tables that are not memory are walked every time") {
   Simple m;
   m.poke(0x1000, 0xa0007, 4);
