@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -32,7 +33,9 @@ Result<std::string> find_firmware(const std::string& name, const std::vector<std
 Result<std::vector<u8>> read_rom(const std::string& path, const char* what, u64 min, u64 max) {
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (file == nullptr) return Error{format("cannot read the %s '%s': %s", what, path.c_str(), std::strerror(errno))};
-  std::vector<u8> bytes(max + 1);
+  struct stat st {};
+  const u64 size = ::fstat(::fileno(file), &st) == 0 && S_ISREG(st.st_mode) ? static_cast<u64>(st.st_size) : max;
+  std::vector<u8> bytes(std::min(size, max) + 1);  // one more, to notice what is too large
   const std::size_t n = std::fread(bytes.data(), 1, bytes.size(), file);
   const bool failed = std::ferror(file) != 0;
   std::fclose(file);

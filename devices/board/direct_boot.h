@@ -12,6 +12,8 @@
 namespace umbra {
 
 struct DirectBoot {
+  static constexpr u16 kFirstKey =
+      0x3000;    // of the items; far from those that firmware knows, without the channel bits
   struct Blob {  // an item of fw_cfg
     u16 key;
     std::vector<u8> bytes;
