@@ -48,14 +48,10 @@ bool Mmu::shares_kernel() const {
 }
 
 // MOV CR3 leaves global pages alone; any other change of how tables are read does not.
-void Mmu::leave_global(const PagingState& next) {
+bool Mmu::keeps_global(const PagingState& next) const {
   constexpr u32 kModes = 0xb0;  // PSE, PAE, PGE
-  const bool same = paging_on(next) == paging_on(state_) && write_protect(next) == write_protect(state_) &&
-                    ((next.cr4 ^ state_.cr4) & kModes) == 0 && next.efer == state_.efer &&
-                    next.phys_bits == state_.phys_bits;
-  if (same) return;
-  global_window_->forget_all();
-  global_large_.reset();
+  return paging_on(next) && paging_on(state_) && write_protect(next) == write_protect(state_) &&
+         ((next.cr4 ^ state_.cr4) & kModes) == 0 && next.efer == state_.efer && next.phys_bits == state_.phys_bits;
 }
 
 void Mmu::select_window() {
@@ -117,6 +113,7 @@ WindowFix Mmu::fix_fault(Linear a, bool write) {
   const Walk w = walk(memory_, state_, a, write ? Access::kWrite : Access::kRead, user_);
   if (!w.ok) {
     ++context_.stats.faults;
+    if (user_) expected_ = {vpn, slot_, write, true};
     return {WindowFix::Kind::kGuestFault, w.error_code};
   }
   install(vpn, w);
@@ -124,6 +121,21 @@ WindowFix Mmu::fix_fault(Linear a, bool write) {
   if ((write ? table_->store[vpn] : table_->load[vpn]) != 0 && map_around(vpn, w)) return {WindowFix::Kind::kMapped};
   ++context_.stats.window_refused;
   return {WindowFix::Kind::kEmulate};
+}
+
+// A guest that has handled a page fault returns to the access that raised it. Mapping the page now saves it a second
+// SIGSEGV. Only if the guest itself has set A, and D for a store: that is the access's to do.
+void Mmu::map_expected() {
+  expected_.valid = false;
+  if (window_ == nullptr || expected_.slot != slot_) return;
+  const Walk w = probe(memory_, state_, Linear(expected_.vpn << kPageBits));
+  if (!w.ok || !w.user || (expected_.write && (!w.writable || !w.dirty))) return;
+  for (u32 i = 0; i < w.levels; ++i) {
+    if ((w.entry[i] & pte::kAccessed) == 0) return;
+  }
+  install(expected_.vpn, w);
+  settle();
+  if (table_->load[expected_.vpn] != 0) map_around(expected_.vpn, w);
 }
 
 bool Mmu::map_around(u32 vpn, const Walk& w) {

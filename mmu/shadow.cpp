@@ -82,7 +82,12 @@ void Mmu::set_state(const PagingState& state) {
   }
   ++context_.stats.switches;
   ++epoch_;
-  if (global_window_ != nullptr) leave_global(state);
+  ++switch_epoch_;
+  if (!keeps_global(state)) {
+    ++global_epoch_;
+    if (global_window_ != nullptr) global_window_->forget_all();
+    global_large_.reset();
+  }
   state_ = state;
   if (key != keys_[slot_]) space_ = find(key);
   space_->enter(state_);
@@ -95,6 +100,7 @@ void Mmu::set_user(bool user) {
   user_ = user;
   table_ = space_->table(user);
   select_window();
+  if (user && expected_.valid) map_expected();
 }
 
 // Gives up the coldest spaces, and when the current one alone is too much, what it holds.
@@ -114,6 +120,7 @@ void Mmu::make_room() {
 void Mmu::invalidate(Linear address) {
   ++context_.stats.invalidations;
   ++epoch_;
+  for (InvalidationWatcher* w : invalidation_watchers_) w->page_invalidated(address);
   if (!paging_on(state_)) return;
   space_->drop_leaf(address);
   if (global_window_ != nullptr) {
@@ -126,6 +133,7 @@ void Mmu::invalidate(Linear address) {
 
 void Mmu::layout_changed(Phys, u64) {
   ++epoch_;
+  ++global_epoch_;
   for (auto& space : spaces_) {
     if (space != nullptr) space->drop_all();
   }

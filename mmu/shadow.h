@@ -8,6 +8,7 @@
 #include <bitset>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "mmu/paging.h"
 #include "mmu/shadow_table.h"
@@ -21,6 +22,14 @@ struct Fill {
   u8* host = nullptr;  // kRam: of the byte asked for. Stores go through PhysicalMemory::store: it may be ROM or code
   Phys address;        // kRam and kDevice: A20 applied
   u32 error_code = 0;  // kFault: of the #PF
+};
+
+// Told of each INVLPG, for those who would rather not look at everything when epoch() changes. A large page that lies
+// at the address goes as a whole.
+class InvalidationWatcher {
+ public:
+  virtual ~InvalidationWatcher() = default;
+  virtual void page_invalidated(Linear address) = 0;
 };
 
 // What became of a SIGSEGV that generated code raised in the current window.
@@ -69,6 +78,12 @@ class Mmu final : public LayoutWatcher {
   // Another number whenever a linear page may have come to lie elsewhere or lost a right: another address space,
   // INVLPG, layout changes; not a change of privilege.
   u64 epoch() const { return epoch_; }
+  // The parts of it. Global pages may have moved: the paging mode, CR4.PGE, CR0.WP or the layout changed …
+  u64 global_epoch() const { return global_epoch_; }
+  // … or all others may have as well: MOV CR3.
+  u64 switch_epoch() const { return switch_epoch_; }
+  void add_watcher(InvalidationWatcher& w) { invalidation_watchers_.push_back(&w); }
+  void remove_watcher(InvalidationWatcher& w) { std::erase(invalidation_watchers_, &w); }
 
   void layout_changed(Phys first, u64 size) override;
   void code_marked(u64 page) override { protect_code(page); }
@@ -98,7 +113,8 @@ class Mmu final : public LayoutWatcher {
   void install_page(u32 vpn, const Walk& walk, Phys page);
   void fill_group(u32 first, u32 count, u32 vpn, const Walk& walk);
   bool shares_kernel() const;
-  void leave_global(const PagingState& next);
+  bool keeps_global(const PagingState& next) const;
+  void map_expected();
   void select_window();
   void settle() {
     if (window_ != nullptr && window_->pending()) window_->flush();
@@ -121,6 +137,8 @@ class Mmu final : public LayoutWatcher {
   PagingState state_;
   bool user_ = false;
   u64 epoch_ = 1;
+  u64 global_epoch_ = 1, switch_epoch_ = 1;
+  std::vector<InvalidationWatcher*> invalidation_watchers_;
   ShadowTable* table_ = nullptr;
   Space* space_ = nullptr;
   u32 slot_ = 0;  // of space_
@@ -132,10 +150,15 @@ class Mmu final : public LayoutWatcher {
   WindowBudget mapping_budget_;
   std::unique_ptr<Window> windows_[kSpaces][2];
   std::unique_ptr<Window> global_window_;
-  std::bitset<1024> global_large_;            // 4 MiB regions of it in which something came from a large page
-  Window* window_ = nullptr;                  // the current one; null while the empty one serves
-  u8* window_base_ = nullptr;                 // what GS base must be
-  u8* empty_window_ = nullptr;                // PROT_NONE all over; null: no windows
+  std::bitset<1024> global_large_;  // 4 MiB regions of it in which something came from a large page
+  Window* window_ = nullptr;        // the current one; null while the empty one serves
+  u8* window_base_ = nullptr;       // what GS base must be
+  u8* empty_window_ = nullptr;      // PROT_NONE all over; null: no windows
+  // The user page whose #PF was the last to come out of the window: the guest is about to try it again.
+  struct {
+    u32 vpn, slot;
+    bool write, valid;
+  } expected_ = {};
   u32 kernel_global_ = 0, kernel_local_ = 0;  // hidden faults of supervisors with CR4.PGE, by the page's G
 };
 

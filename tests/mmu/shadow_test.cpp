@@ -198,6 +198,42 @@ TEST_CASE("a page that becomes code loses its store entries in every space and a
   REQUIRE(m.mmu->store_ptr<u8>(Linear(0x5000)) != nullptr);
 }
 
+TEST_CASE("epochs tell what may have moved") {
+  struct Watcher : InvalidationWatcher {
+    std::vector<Linear> seen;
+    void page_invalidated(Linear a) override { seen.push_back(a); }
+  } watcher;
+  Simple m;
+  m.mmu->add_watcher(watcher);
+  const auto epochs = [&] { return std::vector<u64>{m.mmu->epoch(), m.mmu->switch_epoch(), m.mmu->global_epoch()}; };
+  auto before = epochs();
+  const auto moved = [&] {
+    const auto now = epochs();
+    const std::string text{now[0] != before[0] ? 'e' : '-', now[1] != before[1] ? 's' : '-',
+                           now[2] != before[2] ? 'g' : '-'};
+    before = now;
+    return text;
+  };
+  m.reload();
+  REQUIRE(moved() == "es-");
+  m.mmu->invalidate(Linear(0x5000));
+  REQUIRE(moved() == "e--");
+  REQUIRE(watcher.seen == std::vector<Linear>{Linear(0x5000)});
+  m.s.cr4 |= kCr4Pge;
+  m.reload();
+  REQUIRE(moved() == "esg");
+  m.s.cr0 &= ~kCr0Wp;
+  m.reload();
+  REQUIRE(moved() == "esg");
+  m.s.cr0 |= 8;
+  m.reload();
+  m.mmu->set_user(true);
+  REQUIRE(moved() == "---");
+  m.memory->set_a20(false);
+  REQUIRE(moved() == "e-g");
+  m.mmu->remove_watcher(watcher);
+}
+
 TEST_CASE("INVLPG of a large page drops all of it") {
   Simple m;
   m.s.cr4 = kCr4Pse;

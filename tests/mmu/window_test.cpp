@@ -249,6 +249,34 @@ TEST_CASE("a guest's page fault comes out with its error code") {
   REQUIRE(Windowed::last.error_code == (pf::kPresent | pf::kUser));
 }
 
+TEST_CASE("after a page fault the page is mapped before the guest tries again, if the guest set A and D") {
+  Paged m;
+  const auto fault_and_answer = [&](u32 i, u32 entry) {
+    m.poke(0x2000 + i * 4, 0, 4);
+    m.mmu->invalidate(m.at(i));
+    m.mmu->set_user(true);
+    REQUIRE(m.access(m.at(i), true) == Outcome::kGuestFault);
+    m.mmu->set_user(false);
+    m.poke(0x2000 + i * 4, entry, 4);
+    m.mmu->set_user(true);
+    return m.holds(m.at(i), true);
+  };
+  m.mmu->set_user(true);
+  REQUIRE(m.access(m.at(100), true) == Outcome::kDone);  // there is a window
+  m.mmu->set_user(false);
+  REQUIRE(fault_and_answer(1, 0x900067));
+  REQUIRE_FALSE(fault_and_answer(2, 0x900027));
+  REQUIRE_FALSE(fault_and_answer(3, 0x900047));
+  REQUIRE_FALSE(fault_and_answer(4, 0x900065));
+  REQUIRE_FALSE(fault_and_answer(5, 0x900063));
+  REQUIRE(m.pte(3) == 0x900047);
+  const u64 before = m.mmu->stats().hidden_faults;
+  u8 v = 0x6b;
+  REQUIRE(m.access(m.at(1), true, &v) == Outcome::kDone);
+  REQUIRE(m.mmu->stats().hidden_faults == before);
+  REQUIRE(m.peek(0x900000, 1) == 0x6b);
+}
+
 TEST_CASE("neighbours that the guest has used come along") {
   Paged m;
   m.mmu->set_user(true);
