@@ -49,6 +49,17 @@ function(umbra_rom name)
   add_custom_target(rom_${name} ALL DEPENDS ${out})
 endfunction()
 
+# tests/asm/NAME.asm becomes UMBRA_TEST_ASM "/NAME.bin" for the test program `target`.
+function(umbra_test_asm target name)
+  set(out ${CMAKE_BINARY_DIR}/tests/asm/${name}.bin)
+  add_custom_command(OUTPUT ${out} DEPENDS ${CMAKE_SOURCE_DIR}/tests/asm/${name}.asm
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/tests/asm
+    COMMAND ${NASM} -f bin -o ${out} ${CMAKE_SOURCE_DIR}/tests/asm/${name}.asm)
+  add_custom_target(asm_${name} DEPENDS ${out})
+  add_dependencies(${target} asm_${name})
+  target_compile_definitions(${target} PRIVATE UMBRA_TEST_ASM="${CMAKE_BINARY_DIR}/tests/asm")
+endfunction()
+
 add_custom_target(unit_tests)
 
 # Every tests/FOLDER/*_test.cpp goes into the program tests/FOLDER_tests; ctest shows one line per file.
