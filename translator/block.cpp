@@ -1,0 +1,73 @@
+#include "translator/block.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/interp/bind.h"
+
+namespace umbra {
+namespace {
+
+SegClass classify(const Segment& s) {
+  if ((s.access & Segment::kFlat) != 0) return SegClass::kFlat;
+  constexpr u8 kBoth = Segment::kReadable | Segment::kWritable;
+  const bool whole = s.low == 0 && s.high == 0xffffffff && (s.access & kBoth) == kBoth;
+  return whole ? SegClass::kBased : SegClass::kChecked;
+}
+
+}  // namespace
+
+Mode Mode::of(const Cpu& cpu) {
+  const CpuState& s = cpu.s;
+  const bool available = (s.cr0 & (cr0::kTs | cr0::kEm)) == 0;
+  const bool x87 = available && (s.fpu.fcw & 0x3f) == 0x3f && (s.fpu.fsw & 0x80) == 0;
+  const bool sse = available && (s.cr4 & cr4::kOsfxsr) != 0 && (s.fpu.mxcsr & 0x1f80) == 0x1f80;
+  const bool flag_control = cpu.real() || (!cpu.v86() && s.cpl <= cpu.iopl());
+  const bool alignment = (s.cr0 & cr0::kAm) != 0 && (s.eflags & flag::kAc) != 0 && s.cpl == 3;
+  Mode mode;
+  mode.bits_ = u32{s.seg[kCs].big()} | u32{s.seg[kSs].big()} << 1 | u32{s.cpl == 3} << 2 |
+               u32{cpu.protected_mode()} << 3 | u32{x87} << 4 | u32{sse} << 5 | u32{flag_control} << 6 |
+               u32{!alignment} << 7;
+  for (unsigned seg = 0; seg < kSegCount; ++seg) {
+    const bool keyed = seg == kDs || seg == kEs || seg == kSs;
+    const SegClass c = keyed ? classify(s.seg[seg]) : SegClass::kChecked;
+    mode.bits_ |= static_cast<u32>(c) << (8 + 2 * seg);
+  }
+  return mode;
+}
+
+u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page,
+             Site* sites) {
+  u32 at = 0;
+  u32 count = 0;
+  while (count < kMaxBlockInsns && at < code.size()) {
+    const u32 eip = block.key.eip + at;
+    Decoded d = decode(code.subspan(at), block.key.size(), model);
+    if (d.truncated) {
+      if (count != 0 || next_page.empty()) break;
+      u8 bytes[2 * kMaxInsnLength];
+      const std::size_t head = code.size();  // shorter than an instruction, or it would not be truncated
+      std::memcpy(bytes, code.data(), head);
+      const std::size_t tail = std::min<std::size_t>(next_page.size(), kMaxInsnLength);
+      std::memcpy(bytes + head, next_page.data(), tail);
+      d = decode({bytes, head + tail}, block.key.size(), model);
+      if (d.truncated) return 0;
+    }
+    // Running up to or across the limit is the interpreter's: it knows which byte faults.
+    if (d.insn.length > kMaxInsnLength || u64{eip} + d.insn.length - 1 > block.key.cs_limit) break;
+    Site& site = sites[count++];
+    site = Site{};
+    site.block = &block;
+    site.eip = eip;
+    site.insn = d.insn;
+    site.insn.handler = bind(d.insn);
+    at += d.insn.length;
+    if (d.insn.op == Op::kInvalid || closes_block(d.insn)) break;
+  }
+  block.sites = sites;
+  block.count = count;
+  block.guest_size = at;
+  return count;
+}
+
+}  // namespace umbra

@@ -1,0 +1,47 @@
+// Code memory: one memory file mapped twice, writable and executable, never both through one mapping. Allocation is a
+// bump; when it is full everything goes at once (blocks are cheap to make again, and a full flush keeps no links).
+// Below the executable mapping lie the Context and the poll page, see context.h.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "cpu/base/result.h"
+#include "translator/context.h"
+
+namespace umbra {
+
+class CodeCache {
+ public:
+  static Result<std::unique_ptr<CodeCache>> create(u32 bytes);
+  ~CodeCache();
+  CodeCache(const CodeCache&) = delete;
+  CodeCache& operator=(const CodeCache&) = delete;
+
+  u8* base() const { return code_; }  // executable
+  u32 used() const { return used_; }
+  u32 size() const { return size_; }
+  bool has_room(u32 bytes) const { return bytes <= size_ - used_; }
+  u8* next() const { return code_ + used_; }
+  u8* add(std::span<const u8> code);  // copies, 16-byte aligned; the caller has checked has_room
+  void patch(u8* executable, std::span<const u8> code);
+  void reset(u32 keep) { used_ = keep; }  // forget all but the first `keep` bytes (the stubs)
+  bool contains(const void* p) const {
+    const u8* a = static_cast<const u8*>(p);
+    return a >= code_ && a < code_ + size_;
+  }
+  u32 offset(const u8* executable) const { return static_cast<u32>(executable - code_); }
+
+  Context& context() const { return *reinterpret_cast<Context*>(code_ - sizeof(Context)); }
+  u8* poll_page() const { return code_ - kPollToCode; }
+  void arm_poll(bool trap) const;  // async-signal-safe
+
+ private:
+  CodeCache(u8* code, u8* writable, u32 size) : code_(code), writable_(writable), size_(size) {}
+  u8* code_;
+  u8* writable_;
+  u32 size_;
+  u32 used_ = 0;
+};
+
+}  // namespace umbra

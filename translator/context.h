@@ -1,0 +1,25 @@
+// What generated code reaches besides the processor's state: a small record that ends where the code begins, so that
+// one register (the code base) serves for dispatch, for the record and for the poll page.
+//
+//    [ poll page ][ context page … Context ][ code ………… ]
+//                                           ^ code base
+#pragma once
+
+#include "cpu/base/types.h"
+
+namespace umbra {
+
+struct alignas(64) Context {
+  u64 host_rsp = 0;         // the C++ stack while the guest's ESP is in RSP
+  void* engine = nullptr;   // the Translator, first argument of every C++ entry
+  u64 dispatch = 0;         // flat table of the current mode and address space: u32 offsets from the code base, by EIP
+  u64 shadow = 0;           // ShadowTable* of the current space and privilege
+  u64 resume = 0;           // where the leaving stub jumps once guest registers are loaded
+  u32 fpu_away = 1;         // 0: the host's x87 and SSE units hold the guest's state, else CpuState::fpu does
+  u32 host_mxcsr = 0x1f80;  // what C++ expects
+};
+static_assert(sizeof(Context) == 64);
+
+inline constexpr u32 kPollToCode = 2 * kPageSize;  // the poll page lies this far below the code base
+
+}  // namespace umbra

@@ -1,0 +1,191 @@
+#include "translator/engine.h"
+
+#include <sys/mman.h>
+#include <algorithm>
+
+#include "cpu/base/log.h"
+#include "translator/faults.h"
+
+namespace umbra {
+namespace {
+
+constexpr u32 kMaxSites = 1u << 20;
+constexpr std::size_t kSiteBytes = sizeof(Site) * std::size_t{kMaxSites};
+
+Site* reserve_sites() {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* p = mmap(nullptr, kSiteBytes, PROT_READ | PROT_WRITE, flags | MAP_32BIT, -1, 0);
+  if (p == MAP_FAILED) p = mmap(nullptr, kSiteBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  CHECK(p != MAP_FAILED);
+  return static_cast<Site*>(p);
+}
+
+}  // namespace
+
+Translator::Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend> backend, PhysicalMemory& memory,
+                       const TranslatorOptions& options)
+    : cache_(std::move(cache)),
+      backend_(std::move(backend)),
+      memory_(memory),
+      options_(options),
+      interpreter_(memory),
+      sites_(reserve_sites()) {
+  Context& context = cache_->context();
+  context.engine = this;
+  backend_->start(*cache_, {this, callout_entry, fault_entry, miss_entry, poll_entry});
+  stub_bytes_ = cache_->used();
+  memory_.add_watcher(static_cast<CodeWatcher&>(*this));
+  memory_.add_watcher(static_cast<LayoutWatcher&>(*this));
+}
+
+Translator::~Translator() {
+  memory_.remove_watcher(static_cast<CodeWatcher&>(*this));
+  memory_.remove_watcher(static_cast<LayoutWatcher&>(*this));
+  munmap(sites_, kSiteBytes);
+}
+
+Stop Translator::run(Cpu& cpu) {
+  cpu_ = &cpu;
+  thread_ = pthread_self();
+  const FaultScope faults(*this);
+  u8* where = go(next());
+  if (where != backend_->exit_code()) backend_->enter(cpu.s, where);
+  in_generated_ = 0;
+  cpu_ = nullptr;
+  return stop_;
+}
+
+Stop Translator::step(Cpu& cpu) { return interpreter_.step(cpu); }
+
+// From this thread outside generated code nothing needs doing: the edge of every callout looks at cpu.pending.
+void Translator::kick() {
+  if (in_generated_ == 0 && pthread_equal(pthread_self(), thread_) != 0) {
+    kicked_ = 1;
+  } else {
+    cache_->arm_poll(true);
+  }
+}
+
+u8* Translator::stop(Stop why) {
+  stop_ = why;
+  return backend_->exit_code();
+}
+
+u8* Translator::next() {
+  Cpu& cpu = *cpu_;
+  for (;;) {
+    kicked_ = 0;
+    const u32 pending = cpu.pending.load(std::memory_order_acquire);
+    if ((pending & attention::kExit) != 0) {
+      cpu.pending.fetch_and(~attention::kExit);
+      return stop(Stop::kAttention);
+    }
+    if (pending != 0 && cpu.s.shadow == 0) cpu.service();
+    if (cpu.s.activity == Activity::kHalted) return stop(Stop::kHalted);
+    if (cpu.s.activity == Activity::kShutdown) return stop(Stop::kShutdown);
+    // The instruction after STI or MOV SS: its boundary matters only if something is waiting for it.
+    if (cpu.trap_check_needed() || (cpu.s.shadow != 0 && pending != 0)) {
+      interpret();
+      continue;
+    }
+    cpu.s.shadow = 0;
+    if (flush_wanted_) flush_now();
+    if (u8* code = find_code()) return code;
+    interpret();
+  }
+}
+
+void Translator::interpret() {
+  ++stats_.interpreted;
+  interpreter_.step(*cpu_);
+}
+
+u8* Translator::find_code() {
+  Cpu& cpu = *cpu_;
+  if (cpu.mmu.epoch() != mmu_epoch_) {
+    mmu_epoch_ = cpu.mmu.epoch();
+    spaces_.mappings_changed(true);
+  }
+  const Mode mode = Mode::of(cpu);
+  const DispatchKey space_id = dispatch_key(cpu, mode);
+  if (space_ == nullptr || !(space_->key() == space_id)) space_ = &spaces_.find(space_id, cpu.code_size());
+  spaces_.validate(*space_, memory_, cpu.mmu.state());
+  Context& context = cache_->context();
+  context.dispatch = reinterpret_cast<u64>(space_->table());
+  context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
+
+  const u32 eip = static_cast<u32>(cpu.s.eip);
+  if (const u32 offset = space_->table()[eip]; offset != 0) return cache_->base() + offset;
+  const Linear linear(cpu.s.seg[kCs].base + eip);
+  const Walk walk = umbra::walk(memory_, cpu.mmu.state(), linear, Access::kExecute, mode.user());
+  if (!walk.ok) return nullptr;
+  const BlockKey key{memory_.wrap(walk.address).value, linear.value, eip, cpu.s.seg[kCs].limit, mode};
+  Block* block = lookup(key);
+  if (block == nullptr) block = translate(key, walk);
+  if (block == nullptr) return nullptr;
+  const u32 offset = cache_->offset(block->code);
+  space_->set(eip, offset, linear, walk);
+  if (block->crosses()) {
+    const Linear second((linear.value | kPageMask) + 1);
+    const Walk there = umbra::walk(memory_, cpu.mmu.state(), second, Access::kExecute, mode.user());
+    if (!there.ok || page_of(memory_.wrap(there.address)) != block->second_page) {
+      space_->clear(eip, offset);
+      return nullptr;
+    }
+    space_->set(eip, offset, second, there);
+  }
+  if (log_on(Log::kExec)) log(Log::kExec, "exec %08x mode %x", eip, mode.bits());
+  return block->code;
+}
+
+Block* Translator::lookup(const BlockKey& key) {
+  const auto found = by_key_.find(key);
+  return found == by_key_.end() ? nullptr : found->second;
+}
+
+void Translator::flush_now() {
+  flush_wanted_ = false;
+  ++stats_.flushes;
+  spaces_.clear_all();
+  code_pages_.clear();
+  by_key_.clear();
+  incoming_.clear();
+  blocks_.clear();
+  sites_used_ = 0;
+  cache_->reset(stub_bytes_);
+}
+
+void Translator::code_written(u64 page, u32 offset, u32 size) {
+  ++stats_.code_writes;
+  for (Block* block : code_pages_.take_overlapping(page, offset, size)) {
+    ++stats_.invalidated_blocks;
+    block->valid = false;
+    backend_->redirect(*block);
+    spaces_.clear(block->key.eip, cache_->offset(block->code));
+    const auto found = by_key_.find(block->key);
+    if (found != by_key_.end() && found->second == block) by_key_.erase(found);
+  }
+}
+
+void Translator::layout_changed(Phys, u64) { flush_wanted_ = true; }
+
+Block* Translator::block_at(const u8* pc) const {
+  const auto after = std::upper_bound(blocks_.begin(), blocks_.end(), pc,
+                                      [](const u8* at, const Block& block) { return at < block.code; });
+  if (after == blocks_.begin()) return nullptr;
+  const Block& block = *std::prev(after);
+  return pc < block.code + block.host_size ? const_cast<Block*>(&block) : nullptr;
+}
+
+Statistics Translator::gather() const {
+  Statistics s = stats_;
+  s.code_bytes = cache_->used();
+  s.spaces = spaces_.count();
+  s.dispatch_bytes = spaces_.resident_bytes();
+  s.mappings_dropped = spaces_.pages_dropped();
+  return s;
+}
+
+std::string Translator::statistics(bool json) const { return json ? gather().json() : gather().text(); }
+
+}  // namespace umbra

@@ -1,0 +1,121 @@
+// Umbra's translator: guest code is rewritten block by block into host code that keeps guest registers in host
+// registers, and runs there until something needs C++.
+//
+// One loop, next(), decides where control goes: it takes interrupts, gives odd situations (single-step, armed debug
+// registers, code in device memory, blocks that cannot be cached) to the interpreter one instruction at a time, finds
+// or makes the block for the current EIP and mode, and returns its host address. Everything that leaves generated code
+// (a callout that changed control, a dispatch miss, a poll, a host fault) ends in next(), and generated code jumps
+// wherever it says; run() only starts and stops that.
+//
+// The rule that keeps it right: an instruction either runs natively with all its checks passed, or has changed nothing
+// and is run as a whole by the interpreter's handler. So every fault, limit, page crossing, device and code page is
+// the handler's business, and a guest fault is always precise. The one thing that may differ from a processor at a
+// fault is the arithmetic flags when the code overwrites them before reading them.
+//
+// Stores to translated code reach us as CodeWatcher. The blocks that own the bytes are redirected to the dispatcher at
+// once; their memory stays until the next flush, so a block that kills itself can finish its callout and leave.
+#pragma once
+
+#include <csignal>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "cpu/engine.h"
+#include "cpu/interp/interp.h"
+#include "translator/link.h"
+#include "translator/lowering.h"
+#include "translator/smc.h"
+#include "translator/stats.h"
+
+namespace umbra {
+
+struct TranslatorOptions {
+  u32 code_bytes = 64u << 20;
+  u32 max_block_insns = kMaxBlockInsns;
+  bool chain = true;
+  bool verify = false;  // every block through the independent verifier
+};
+
+class Translator final : public Engine, private CodeWatcher, private LayoutWatcher {
+ public:
+  Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend> backend, PhysicalMemory& memory,
+             const TranslatorOptions& options);
+  ~Translator() override;
+
+  const char* name() const override { return backend_->name(); }
+  Stop run(Cpu& cpu) override;
+  Stop step(Cpu& cpu) override;
+  void kick() override;
+  void flush() override { flush_wanted_ = true; }
+  std::string statistics(bool json) const override;
+
+  // A host signal: true if it came from generated code and the frame has been diverted.
+  bool handle_fault(const siginfo_t& info, void* ucontext, const void* pc);
+  Statistics gather() const;
+
+ private:
+  struct KeyHash {
+    std::size_t operator()(const BlockKey& k) const {
+      u64 h = (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
+      return h ^ (h >> 31);
+    }
+  };
+  struct PendingExit {
+    const Block* from;
+    Exit exit;
+  };
+
+  // Entries from generated code (callouts.cpp).
+  static u8* callout_entry(void* self, Site* site);
+  static u8* fault_entry(void* self, Site* site);
+  static u8* miss_entry(void* self);
+  static u8* poll_entry(void* self);
+  u8* callout(Site& site);
+  bool execute(Site& site);  // false: a fault was delivered
+  u8* go(u8* where);         // last thing before generated code
+  u8* next();
+  u8* stop(Stop why);
+  bool attend();  // true: run() has to return
+  void interpret();
+
+  void code_written(u64 page, u32 offset, u32 size) override;
+  void layout_changed(Phys first, u64 size) override;
+
+  u8* find_code();
+  Block* translate(const BlockKey& key, const Walk& walk);
+  void chain_exits(Block& block);
+  void chain_to(const Block& block);
+  void register_pages(Block& block);
+  Block* lookup(const BlockKey& key);
+  void flush_now();
+  void trace(const Block& block) const;
+  Block* block_at(const u8* pc) const;
+
+  std::unique_ptr<CodeCache> cache_;
+  std::unique_ptr<Backend> backend_;
+  PhysicalMemory& memory_;
+  TranslatorOptions options_;
+  Interpreter interpreter_;
+  DispatchTables spaces_;
+  CodePages code_pages_;
+  Statistics stats_;
+
+  Cpu* cpu_ = nullptr;  // while running
+  Stop stop_ = Stop::kAttention;
+  u64 mmu_epoch_ = 0;
+  DispatchTable* space_ = nullptr;
+  volatile std::sig_atomic_t in_generated_ = 0;
+  volatile std::sig_atomic_t kicked_ = 0;
+  pthread_t thread_{};
+  bool flush_wanted_ = false;
+
+  std::deque<Block> blocks_;  // in the order of their code
+  std::unordered_map<BlockKey, Block*, KeyHash> by_key_;
+  std::unordered_multimap<BlockKey, PendingExit, KeyHash> incoming_;  // chained, or waiting for the target
+  Site* sites_ = nullptr;  // arena, in the low 2 GiB when the host has room there: a short immediate
+  u32 sites_used_ = 0;
+  u32 stub_bytes_ = 0;
+};
+
+}  // namespace umbra

@@ -1,0 +1,45 @@
+// What a host must implement to run blocks. The engine decides what to translate and where control goes next; the host
+// emits code, and comes back to C++ through Entries. Every entry returns the host address at which to go on (guest
+// registers are loaded first), so that leaving, dispatching and resuming are one mechanism.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "translator/block.h"
+#include "translator/code_cache.h"
+
+namespace umbra {
+
+// C++ functions that generated code calls. They never throw.
+struct Entries {
+  void* engine;
+  u8* (*callout)(void* engine, Site* site);  // runs the instruction; null: go on behind the call
+  u8* (*fault)(void* engine, Site* site);    // as above, after a host fault in the instruction: always an address
+  u8* (*miss)(void* engine);                 // CpuState::eip has no entry in the dispatch table
+  u8* (*poll)(void* engine);                 // somebody kicked
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* name() const = 0;
+  // Emits the stubs at the start of an empty code cache.
+  virtual void start(CodeCache& cache, const Entries& entries) = 0;
+  // Emits the block's code; fills Block::code, entry, host_size and each Site::host. False: no room in the cache.
+  virtual bool emit(Block& block) = 0;
+  // Points an exit of `from` at `to`.
+  virtual void chain(const Block& from, const Exit& exit, const Block& to) = 0;
+  // Makes every way into a dead block lead to the dispatcher.
+  virtual void redirect(const Block& block) = 0;
+  // Runs from `code` until an entry returns exit_code().
+  virtual void enter(CpuState& state, const u8* code) = 0;
+  virtual u8* exit_code() const = 0;
+  // Changes a signal frame that stopped in generated code so that it goes on in a C++ entry.
+  virtual void divert_to_fault(void* ucontext, Site& site) = 0;
+  virtual void divert_to_poll(void* ucontext, u32 eip) = 0;
+  // Host code as text, one instruction a line.
+  virtual std::string listing(std::span<const u8> code) const = 0;
+};
+
+}  // namespace umbra

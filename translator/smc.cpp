@@ -1,0 +1,74 @@
+#include "translator/smc.h"
+
+#include <algorithm>
+
+namespace umbra {
+namespace {
+
+struct Extent {
+  u32 first, last;  // offsets in the page, last included
+};
+
+// The part of a block that lies in `page`.
+Extent extent(const Block& block, u64 page) {
+  const u32 start = page_offset(Phys(block.key.phys));
+  const u32 end = start + block.guest_size - 1;
+  if (page == page_of(Phys(block.key.phys))) return {start, std::min(end, kPageSize - 1)};
+  return {0, end - kPageSize};
+}
+
+}  // namespace
+
+bool CodePages::overlaps(const Block& block, u64 page, u32 offset, u32 size) {
+  const Extent e = extent(block, page);
+  return e.first < offset + size && offset <= e.last;
+}
+
+bool CodePages::add(u64 number, Block& block) {
+  Page& page = pages_[number];
+  const bool first = page.blocks.empty();
+  page.blocks.push_back(&block);
+  const Extent e = extent(block, number);
+  for (u32 i = e.first; i <= e.last; ++i) page.bytes.set(i);
+  return first;
+}
+
+bool CodePages::covers(u64 number, u32 offset, u32 size) const {
+  const auto page = pages_.find(number);
+  if (page == pages_.end()) return false;
+  for (u32 i = offset; i < offset + size && i < kPageSize; ++i)
+    if (page->second.bytes.test(i)) return true;
+  return false;
+}
+
+std::vector<Block*> CodePages::take_overlapping(u64 number, u32 offset, u32 size) {
+  std::vector<Block*> hit;
+  if (!covers(number, offset, size)) return hit;
+  Page& page = pages_[number];
+  std::erase_if(page.blocks, [&](Block* block) {
+    const bool dead = !block->valid || overlaps(*block, number, offset, size);
+    if (dead && block->valid) hit.push_back(block);
+    return dead;
+  });
+  page.deaths += static_cast<u32>(hit.size());
+  page.bytes.reset();
+  for (const Block* block : page.blocks) {
+    const Extent e = extent(*block, number);
+    for (u32 i = e.first; i <= e.last; ++i) page.bytes.set(i);
+  }
+  return hit;
+}
+
+u32 CodePages::deaths(u64 number) const {
+  const auto page = pages_.find(number);
+  return page == pages_.end() ? 0 : page->second.deaths;
+}
+
+void CodePages::clear() {
+  for (auto& [number, page] : pages_) {
+    page.blocks.clear();
+    page.bytes.reset();
+  }
+}
+
+}  // namespace umbra

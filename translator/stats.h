@@ -1,0 +1,46 @@
+// What the translator did and what left generated code: `info jit`, `-d exits`, and JSON for tools.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "cpu/insn.h"
+
+namespace umbra {
+
+struct Statistics {
+  // Per row of isa.def (the last is for op kInvalid): instructions executed by C++, and host cycles while -d exits is
+  // on.
+  struct Kind {
+    u64 count = 0;   // by design
+    u64 missed = 0;  // a lane missed: shadow entry empty, page crossed, segment limit
+    u64 cycles = 0;
+  };
+  std::array<Kind, kOpCount + 1> callouts{};
+  u64 translations = 0;
+  u64 guest_insns = 0;
+  u64 guest_bytes = 0;
+  u64 host_bytes = 0;
+  u64 translation_cycles = 0;
+  u64 dispatch_misses = 0;
+  u64 polls = 0;
+  u64 host_faults = 0;   // signals turned into callouts
+  u64 guest_faults = 0;  // exceptions delivered
+  u64 invalidated_blocks = 0;
+  u64 code_writes = 0;  // stores to pages that hold code
+  u64 flushes = 0;
+  u64 interpreted = 0;    // instructions given to the interpreter
+  u64 lane_accesses = 0;  // memory operands emitted with an inline lane
+  u64 callout_accesses = 0;
+
+  // Gauges, filled in when asked.
+  u64 code_bytes = 0;
+  u64 spaces = 0;
+  u64 dispatch_bytes = 0;
+  u64 mappings_dropped = 0;
+
+  std::string text() const;
+  std::string json() const;
+};
+
+}  // namespace umbra

@@ -1,0 +1,82 @@
+#include "translator/x64/backend.h"
+
+#include <ucontext.h>
+
+#include <cstring>
+
+#include "cpu/base/log.h"
+#include "translator/x64/writer.h"
+
+namespace umbra::x64 {
+namespace {
+
+constexpr u32 kRedirectBytes = 11;  // MOV r11d, imm32; JMP rel32
+
+void put_rel32(u8* at, const u8* field, const u8* target) {
+  const i32 distance = static_cast<i32>(target - (field + 4));
+  std::memcpy(at, &distance, 4);
+}
+
+}  // namespace
+
+void X64Backend::start(CodeCache& cache, const Entries& entries) {
+  cache_ = &cache;
+  stubs_ = emit_stubs(cache, entries);
+}
+
+bool X64Backend::emit(Block& block) {
+  asmjit::CodeHolder code;
+  code.init(asmjit::Environment::host(), reinterpret_cast<u64>(cache_->next()));
+  Writer writer(code, stubs_, cache_->base(), block);
+  writer.block();
+  while (writer.size() < block.entry + kRedirectBytes) writer.a.int3();
+  block.host_size = writer.size();
+  if (!cache_->has_room(block.host_size)) return false;
+  block.code = cache_->add({code.textSection()->data(), block.host_size});
+  return true;
+}
+
+void X64Backend::chain(const Block& from, const Exit& exit, const Block& to) {
+  u8* field = from.code + exit.rel32;
+  u8 bytes[4];
+  put_rel32(bytes, field, to.code + (exit.poll ? 0 : to.entry));
+  cache_->patch(field, bytes);
+}
+
+void X64Backend::redirect(const Block& block) {
+  u8 hop[2] = {0xeb, static_cast<u8>(block.entry - 2)};
+  cache_->patch(block.code, hop);
+  u8* at = block.code + block.entry;
+  u8 bytes[kRedirectBytes] = {0x41, 0xbb};
+  std::memcpy(bytes + 2, &block.key.eip, 4);
+  bytes[6] = 0xe9;
+  put_rel32(bytes + 7, at + 7, stubs_.miss);
+  cache_->patch(at, bytes);
+}
+
+void X64Backend::divert_to_fault(void* ucontext, Site& site) {
+  auto& registers = static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs;
+  registers[REG_R10] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(&site));
+  registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(stubs_.fault));
+}
+
+void X64Backend::divert_to_poll(void* ucontext, u32 eip) {
+  auto& registers = static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs;
+  registers[REG_R11] = eip;
+  registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(stubs_.poll));
+}
+
+}  // namespace umbra::x64
+
+namespace umbra {
+
+Result<std::unique_ptr<Engine>> make_x64_engine(PhysicalMemory& memory, const TranslatorOptions& options) {
+  if (!asmjit::CpuInfo::host().features().x86().hasBMI2())
+    return Error{"the translator needs a processor with BMI2; run with -accel interp"};
+  auto cache = CodeCache::create(options.code_bytes);
+  if (!cache) return cache.take_error();
+  return std::unique_ptr<Engine>(
+      std::make_unique<Translator>(std::move(*cache), std::make_unique<x64::X64Backend>(), memory, options));
+}
+
+}  // namespace umbra

@@ -1,0 +1,35 @@
+// The x86-64 host: blocks become near copies of themselves. See regs.h for who lives where.
+#pragma once
+
+#include "cpu/base/result.h"
+#include "translator/engine.h"
+#include "translator/x64/stubs.h"
+
+namespace umbra::x64 {
+
+class X64Backend final : public Backend {
+ public:
+  const char* name() const override { return "x64"; }
+  void start(CodeCache& cache, const Entries& entries) override;
+  bool emit(Block& block) override;
+  void chain(const Block& from, const Exit& exit, const Block& to) override;
+  void redirect(const Block& block) override;
+  void enter(CpuState& state, const u8* code) override { stubs_.enter(&state, cache_->base(), code); }
+  u8* exit_code() const override { return const_cast<u8*>(stubs_.exit); }
+  void divert_to_fault(void* ucontext, Site& site) override;
+  void divert_to_poll(void* ucontext, u32 eip) override;
+  std::string listing(std::span<const u8> code) const override;
+
+ private:
+  CodeCache* cache_ = nullptr;
+  Stubs stubs_;
+};
+
+}  // namespace umbra::x64
+
+namespace umbra {
+
+// The engine `x64`. An error says what the host lacks; the caller falls back to the interpreter.
+Result<std::unique_ptr<Engine>> make_x64_engine(PhysicalMemory& memory, const TranslatorOptions& options = {});
+
+}  // namespace umbra

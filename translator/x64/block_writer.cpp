@@ -1,0 +1,145 @@
+// A block from top to bottom: liveness backwards, then one instruction after the other, then what waits off the path.
+#include "translator/x64/writer.h"
+
+namespace umbra::x64 {
+
+using namespace x86;
+
+Writer::Writer(asmjit::CodeHolder& code, const Stubs& stubs, const u8* base, Block& block)
+    : a(&code), stubs_(stubs), base_(base), block_(block) {}
+
+void Writer::block() {
+  live_.resize(block_.count);
+  u32 live = flag::kArithmetic;  // whoever comes next may read them all
+  for (u32 i = block_.count; i-- > 0;) {
+    const Insn& insn = block_.sites[i].insn;
+    const FlagUse use = flag_use(insn, layout(insn));
+    live = (live & ~use.killed) | use.read;
+    live_[i] = live;
+  }
+  block_.exit_count = 0;
+  a.mov(kEntry32, poll_word());
+  block_.entry = size();
+  for (u32 i = 0; i < block_.count; ++i) {
+    Site& site = block_.sites[i];
+    now_ = {&site,         &site.insn,  layout(site.insn), (site.eip + site.insn.length) & block_.key.eip_mask(),
+            live_[i] != 0, a.newLabel()};
+    instruction(i + 1 == block_.count);
+  }
+  cold_paths();
+  block_.host_size = size();
+}
+
+void Writer::instruction(bool last) {
+  Site& site = *now_.site;
+  site.host = size();
+  site.inline_code = native();
+  if (!site.inline_code) callout(site);
+  if (last && site.inline_code && !ended_) {
+    a.bind(now_.done);  // not reached by callouts of the last instruction: these never come back
+    exit_to(now_.next_eip);
+  } else {
+    a.bind(now_.done);
+  }
+}
+
+bool Writer::native() {
+  const Insn& insn = *now_.insn;
+  if (insn.op == Op::kInvalid) return false;
+  switch (info(insn.op).x64) {
+    case Lowering::copy:
+      return copy();
+    case Lowering::stack:
+      return stack();
+    case Lowering::branch:
+      return branch();
+    case Lowering::flags:
+      return flag_instruction();
+    case Lowering::x87:
+    case Lowering::sse:
+      return fpu_instruction();
+    default:
+      return false;
+  }
+}
+
+void Writer::callout(Site& site) {
+  const u64 address = reinterpret_cast<u64>(&site);
+  if (address <= 0xffffffff) {
+    a.mov(kSaved.r32(), static_cast<u32>(address));
+  } else {
+    a.mov(kSaved, address);
+  }
+  a.mov(gpr_slot(kEsp), rsp);
+  a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
+  a.call(reinterpret_cast<u64>(stubs_.callout));
+  a.mov(rsp, gpr_slot(kEsp));
+}
+
+// DF sits in CpuState; changing one bit there without flags: rotate it to the top, shift it out, rotate back.
+bool Writer::flag_instruction() {
+  const Op op = now_.insn->op;
+  if (now_.raw.lock || (op != Op::kCld && op != Op::kStd)) return false;
+  constexpr u32 kBit = 10;
+  a.mov(kEntry32, state_at(offsetof(CpuState, eflags), 4));
+  a.rorx(kEntry32, kEntry32, kBit + 1);
+  a.lea(kEntry32, ptr(kEntry, kEntry, 0, op == Op::kStd ? 1 : 0));
+  a.rorx(kEntry32, kEntry32, 32 - kBit);
+  a.mov(state_at(offsetof(CpuState, eflags), 4), kEntry32);
+  return true;
+}
+
+bool Writer::move_from_segment() {
+  const Insn& insn = *now_.insn;
+  const Operand& to = insn.operands[0];
+  const Operand& from = insn.operands[1];
+  if (to.kind != OperandKind::kReg || from.kind != OperandKind::kSeg || now_.raw.lock) return false;
+  const std::size_t at = offsetof(CpuState, seg) + from.reg * sizeof(Segment) + offsetof(Segment, selector);
+  if (insn.operand_size == 4) {
+    a.movzx(guest32(to.reg), state_at(at, 2));
+  } else {
+    a.mov(gpw(to.reg), state_at(at, 2));
+  }
+  return true;
+}
+
+// x87, MMX and SSE run on the host's units with the guest's state in them. Whatever can raise an unmasked exception,
+// changes control words or shows instruction pointers is a callout, by mode or by its row.
+bool Writer::fpu_instruction() {
+  const Insn& insn = *now_.insn;
+  const u32 traits = info(insn.op).traits;
+  const Mode mode = block_.key.mode;
+  if ((traits & trait::fpu) != 0 && !mode.x87()) return false;
+  if ((traits & trait::sse) != 0 && !mode.sse()) return false;
+  const RawLayout& r = now_.raw;
+  const bool memory_copied = memory_use(insn, r) != MemoryUse::kNone;
+  const bool mask_store = r.map == 1 && r.opcode == 0xf7;  // MASKMOVQ stores through EDI
+  if (r.lock || mask_store || (r.is_memory() && !memory_copied) || (memory_copied && !mode.lanes())) return false;
+  need_fpu();
+  return copy();
+}
+
+void Writer::need_fpu() {
+  if (fpu_checked_) return;
+  fpu_checked_ = true;
+  Cold cold;
+  cold.kind = Cold::Kind::kFpu;
+  cold.enter = a.newLabel();
+  cold.back = a.newLabel();
+  const Mem away = context_at(offsetof(Context, fpu_away), 4);
+  if (now_.flags_live) {
+    a.mov(kSaved, rcx);
+    a.mov(ecx, away);
+    a.jecxz(rcx, cold.back);
+    a.jmp(cold.enter);
+    a.bind(cold.back);
+    a.mov(rcx, kSaved);
+  } else {
+    a.cmp(away, 0);
+    a.jne(cold.enter);
+    a.bind(cold.back);
+  }
+  cold_.push_back(cold);
+}
+
+}  // namespace umbra::x64

@@ -1,0 +1,179 @@
+// Transfers inside the code segment. Direct ones within the page are rel32 fields that the engine points at their
+// target; everything else goes through the flat table. None of it touches the flags.
+#include "translator/x64/writer.h"
+
+namespace umbra::x64 {
+
+using namespace x86;
+
+u32 Writer::target() const {
+  const u32 eip = now_.next_eip + now_.insn->imm;
+  return now_.insn->operand_size == 2 ? eip & 0xffff : eip;
+}
+
+// A target in a register needs no limit check.
+bool Writer::indirect_allowed() const {
+  const u32 limit = block_.key.cs_limit;
+  return limit == 0xffffffff || (now_.insn->operand_size == 2 && limit >= 0xffff);
+}
+
+void Writer::dispatch() {
+  a.mov(kEntry32, ptr(kDispatch, kTarget, 2));
+  a.lea(kEntry, ptr(kCode, kEntry));
+  a.jmp(kEntry);
+}
+
+void Writer::dispatch_to(u32 eip) {
+  a.mov(kTarget32, eip);
+  dispatch();
+}
+
+void Writer::exit_to(u32 eip) {
+  const u32 linear = block_.key.linear + (eip - block_.key.eip);
+  if ((linear ^ block_.key.linear) >> kPageBits != 0 || block_.exit_count == 2) {
+    dispatch_to(eip);
+    return;
+  }
+  Cold cold;
+  cold.kind = Cold::Kind::kExit;
+  cold.enter = a.newLabel();
+  cold.eip = eip;
+  a.jmp(cold.enter);
+  block_.exits[block_.exit_count++] = {size() - 4, eip, eip <= now_.site->eip};
+  cold_.push_back(cold);
+}
+
+void Writer::exit_if(CondCode cc, u32 eip) {
+  const u32 linear = block_.key.linear + (eip - block_.key.eip);
+  Cold cold;
+  cold.kind = Cold::Kind::kExit;
+  cold.enter = a.newLabel();
+  cold.eip = eip;
+  a.j(cc, cold.enter);
+  if ((linear ^ block_.key.linear) >> kPageBits == 0 && block_.exit_count < 2)
+    block_.exits[block_.exit_count++] = {size() - 4, eip, eip <= now_.site->eip};
+  cold_.push_back(cold);
+}
+
+bool Writer::branch() {
+  if (now_.raw.lock) return false;
+  const u8 op = now_.raw.opcode;
+  bool done;
+  if (now_.raw.map == 1 || (op >= 0x70 && op <= 0x7f)) {
+    done = conditional();
+  } else if (op >= 0xe0 && op <= 0xe3) {
+    done = loop();
+  } else if (op == 0xc2 || op == 0xc3) {
+    done = ret();
+  } else {
+    done = jump_or_call();
+  }
+  ended_ = done;
+  return done;
+}
+
+bool Writer::conditional() {
+  if (!reachable(target())) return false;
+  // Condition codes in the order of the encoding.
+  constexpr CondCode kCodes[] = {CondCode::kO, CondCode::kNO, CondCode::kB,  CondCode::kAE,
+                                 CondCode::kE, CondCode::kNE, CondCode::kBE, CondCode::kA,
+                                 CondCode::kS, CondCode::kNS, CondCode::kPE, CondCode::kPO,
+                                 CondCode::kL, CondCode::kGE, CondCode::kLE, CondCode::kG};
+  exit_if(kCodes[now_.raw.opcode & 15], target());
+  exit_to(now_.next_eip);
+  return true;
+}
+
+bool Writer::loop() {
+  if (!reachable(target())) return false;
+  const u8 op = now_.raw.opcode;
+  const bool jcxz = op == 0xe3;
+  const bool short_count = now_.insn->address_size == 2;
+  const asmjit::Label zero = a.newLabel(), over = a.newLabel();
+  if (short_count) {
+    a.lea(kLinear32, ptr(rcx, jcxz ? 0 : -1));
+    a.mov(cx, kLinear.r16());
+    a.movzx(kLinear32, cx);
+    a.mov(kSaved, rcx);
+    a.mov(rcx, kLinear);
+    a.jecxz(rcx, zero);
+    a.mov(rcx, kSaved);
+  } else {
+    if (!jcxz) a.lea(ecx, ptr(rcx, -1));
+    a.jecxz(rcx, zero);
+  }
+  // The count is not zero.
+  if (op == 0xe0) a.jz(over);   // LOOPNE
+  if (op == 0xe1) a.jnz(over);  // LOOPE
+  exit_to(jcxz ? now_.next_eip : target());
+  a.bind(zero);
+  if (short_count) a.mov(rcx, kSaved);
+  a.bind(over);
+  exit_to(jcxz ? target() : now_.next_eip);
+  return true;
+}
+
+bool Writer::jump_or_call() {
+  const Insn& insn = *now_.insn;
+  const Operand& to = insn.operands[0];
+  const bool call = insn.op == Op::kCall;
+  const u32 size = insn.operand_size;
+  if (!block_.key.mode.lanes()) return false;
+  switch (to.kind) {
+    case OperandKind::kRel:
+      if (!reachable(target())) return false;
+      break;
+    case OperandKind::kReg:
+      if (!indirect_allowed()) return false;
+      break;
+    case OperandKind::kMem:
+      if (!indirect_allowed() || (call && block_.key.mode.segment(kSs) == SegClass::kChecked)) return false;
+      effective_address(kLinear32);
+      lane(insn.segment, size, Way::kLoad);
+      if (size == 4) {
+        a.mov(kTarget32, ptr(kEntry, kLinear));
+      } else {
+        a.movzx(kTarget32, word_ptr(kEntry, kLinear));
+      }
+      break;
+    default:
+      return false;
+  }
+  if (call) {
+    stack_slot(-static_cast<i32>(size));
+    lane(kSs, size, Way::kStore);
+    a.mov(ptr(kEntry, kLinear, 0, 0, size), size == 4 ? now_.next_eip : now_.next_eip & 0xffff);
+  }
+  if (to.kind == OperandKind::kReg) {  // read before ESP moves
+    if (size == 4) {
+      a.mov(kTarget32, guest32(to.reg));
+    } else {
+      a.movzx(kTarget32, gpw(to.reg));
+    }
+  }
+  if (call) move_esp(-static_cast<i32>(size));
+  if (to.kind == OperandKind::kRel) {
+    exit_to(target());
+  } else {
+    dispatch();
+  }
+  return true;
+}
+
+bool Writer::ret() {
+  const Insn& insn = *now_.insn;
+  const u32 size = insn.operand_size;
+  if (!block_.key.mode.lanes() || !indirect_allowed()) return false;
+  stack_slot(0);
+  lane(kSs, size, Way::kLoad);
+  if (size == 4) {
+    a.mov(kTarget32, ptr(kEntry, kLinear));
+  } else {
+    a.movzx(kTarget32, word_ptr(kEntry, kLinear));
+  }
+  move_esp(static_cast<i32>(size + (now_.raw.opcode == 0xc2 ? insn.imm & 0xffff : 0)));
+  dispatch();
+  return true;
+}
+
+}  // namespace umbra::x64

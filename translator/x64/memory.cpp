@@ -1,0 +1,134 @@
+// The table lane: a guest access through the shadow table. After lane() the host address is kEntry + kLinear. Nothing
+// has changed when it misses, so the miss is a callout for the whole instruction.
+#include "translator/x64/writer.h"
+
+namespace umbra::x64 {
+
+using namespace x86;
+
+// RAX and the flags into kSaved without touching anything else.
+void Writer::save_flags() {
+  a.mov(kSaved, rax);
+  a.lahf();
+  a.seto(al);
+  a.xchg(kSaved, rax);
+}
+
+void Writer::restore_flags() {
+  a.xchg(kSaved, rax);
+  a.add(al, 0x7f);
+  a.sahf();
+  a.mov(rax, kSaved);
+}
+
+void Writer::effective_address(const Gp& to) {
+  const Insn& insn = *now_.insn;
+  const bool has_base = insn.base != kNoReg, has_index = insn.index != kNoReg;
+  const u32 shift = insn.scale == 8 ? 3 : insn.scale == 4 ? 2 : insn.scale == 2 ? 1 : 0;
+  if (has_base && has_index) {
+    a.lea(to, ptr(guest64(insn.base), guest64(insn.index), shift, insn.disp));
+  } else if (has_base && insn.disp == 0) {
+    a.mov(to, guest32(insn.base));
+  } else if (has_base) {
+    a.lea(to, ptr(guest64(insn.base), insn.disp));
+  } else if (has_index) {
+    a.lea(to, ptr(static_cast<u64>(static_cast<i64>(insn.disp)), guest64(insn.index), shift));
+  } else {
+    a.mov(to, static_cast<u32>(insn.disp));
+  }
+  if (insn.address_size == 2) a.movzx(to, to.r16());
+}
+
+asmjit::Label Writer::miss_label() {
+  Cold cold;
+  cold.kind = Cold::Kind::kMiss;
+  cold.enter = a.newLabel();
+  cold.back = now_.done;
+  cold.site = now_.site;
+  cold.flags_saved = now_.flags_live;
+  cold_.push_back(cold);
+  return cold.enter;
+}
+
+void Writer::check_segment(unsigned seg, u32 size, Way way, const asmjit::Label& miss) {
+  const std::size_t at = offsetof(CpuState, seg) + seg * sizeof(Segment);
+  const u8 need = way == Way::kStore ? Segment::kWritable : Segment::kReadable;
+  a.test(state_at(at + offsetof(Segment, access), 1), need);
+  a.jz(miss);
+  a.cmp(kLinear32, state_at(at + offsetof(Segment, low), 4));
+  a.jb(miss);
+  if (size == 1) {
+    a.cmp(kLinear32, state_at(at + offsetof(Segment, high), 4));
+  } else {
+    a.lea(kEntry, ptr(kLinear, static_cast<i32>(size - 1)));  // 64 bits: one that wraps is beyond any limit
+    a.mov(kTarget32, state_at(at + offsetof(Segment, high), 4));
+    a.cmp(kEntry, kTarget);
+  }
+  a.ja(miss);
+}
+
+// The offset is in kLinear32.
+void Writer::lane(unsigned seg, u32 size, Way way) {
+  const SegClass c = block_.key.mode.segment(seg);
+  const asmjit::Label miss = miss_label();
+  if (now_.flags_live) save_flags();
+  if (c == SegClass::kChecked) check_segment(seg, size, way, miss);
+  if (c != SegClass::kFlat)
+    a.add(kLinear32, state_at(offsetof(CpuState, seg) + seg * sizeof(Segment) + offsetof(Segment, base), 4));
+  const asmjit::Label aligned = a.newLabel();
+  if (size > 1) {
+    Cold cold;
+    cold.kind = Cold::Kind::kMisaligned;
+    cold.enter = a.newLabel();
+    cold.back = aligned;
+    cold.miss = miss;
+    cold.size = size;
+    const u32 mask = size <= 2 ? 1 : size <= 4 ? 3 : size <= 8 ? 7 : 15;
+    a.test(kLinear.r8(), mask);
+    a.jnz(cold.enter);
+    cold_.push_back(cold);
+  }
+  a.bind(aligned);
+  a.mov(kEntry32, kLinear32);
+  a.shr(kEntry32, kPageBits);
+  a.mov(kEntry, ptr(kShadow, kEntry, 3, way == Way::kStore ? static_cast<i32>(kStorePlane) : 0));
+  a.test(kEntry, kEntry);
+  a.jz(miss);
+  if (now_.flags_live) restore_flags();
+}
+
+void Writer::cold_path(const Cold& cold) {
+  a.bind(cold.enter);
+  switch (cold.kind) {
+    case Cold::Kind::kMiss:
+      if (cold.flags_saved) restore_flags();
+      callout(*cold.site);
+      a.jmp(cold.back);
+      break;
+    case Cold::Kind::kMisaligned:  // fine unless it crosses the page
+      a.lea(kEntry32, ptr(kLinear, static_cast<i32>(cold.size - 1)));
+      a.xor_(kEntry32, kLinear32);
+      a.shr(kEntry32, kPageBits);
+      a.jz(cold.back);
+      a.jmp(cold.miss);
+      break;
+    case Cold::Kind::kExit:
+      dispatch_to(cold.eip);
+      break;
+    case Cold::Kind::kFpu:
+      a.fxrstor(state_at(offsetof(CpuState, fpu), 512));
+      a.mov(context_at(offsetof(Context, fpu_away), 4), 0);
+      a.jmp(cold.back);
+      break;
+  }
+}
+
+void Writer::cold_paths() {
+  block_.cold = size();
+  for (std::size_t i = 0; i < cold_.size(); ++i) {
+    const Cold cold = cold_[i];
+    cold_path(cold);
+  }
+}
+
+}  // namespace umbra::x64

@@ -1,0 +1,128 @@
+// The guest's own instruction with another address in it. Traps: 40h-4Fh are REX here; mod=00 rm=101 is RIP-relative
+// here; a REX prefix hides AH-BH; an F2 or F3 that the guest's processor ignores may mean another instruction here.
+#include <cstring>
+
+#include "translator/x64/writer.h"
+
+namespace umbra::x64 {
+
+using namespace x86;
+
+namespace {
+
+// Byte instructions whose ModRM reg field names AH, CH, DH or BH.
+bool names_high_byte(const RawLayout& r) {
+  if (r.reg() < 4) return false;
+  if (r.map == 0)
+    return (r.opcode < 0x40 && (r.opcode & 5) == 0) || r.opcode == 0x84 || r.opcode == 0x86 || r.opcode == 0x88 ||
+           r.opcode == 0x8a;
+  return r.map == 1 && (r.opcode == 0xb0 || r.opcode == 0xc0);
+}
+
+bool needs_mandatory_prefix(const Insn& insn) { return (info(insn.op).traits & (trait::sse | trait::fpu)) != 0; }
+
+// Operand kinds that make a MOV something else than data movement.
+bool touches_special_register(const Insn& insn) {
+  for (const Operand& o : insn.operands)
+    if (o.kind == OperandKind::kCr || o.kind == OperandKind::kDr || o.kind == OperandKind::kSeg) return true;
+  return false;
+}
+
+bool is_hint(const RawLayout& r) {
+  const bool nop = r.map == 0 && r.opcode == 0x90;
+  return nop || (r.map == 1 && (r.opcode == 0x0d || (r.opcode >= 0x18 && r.opcode <= 0x1f)));
+}
+
+}  // namespace
+
+void Writer::emit_raw(bool memory) {
+  const Insn& insn = *now_.insn;
+  const RawLayout& r = now_.raw;
+  u8 out[24];
+  std::size_t n = 0;
+  const auto put = [&](u8 byte) { out[n++] = byte; };
+  const bool through_rsi = memory && names_high_byte(r);
+  if (r.lock) put(0xf0);
+  // In 16-bit code the prefix means the opposite of what it does here.
+  const bool sse = needs_mandatory_prefix(insn);
+  if (sse ? r.operand_16 : insn.operand_size == 2) put(0x66);
+  if (sse && r.mandatory != 0) put(r.mandatory);
+  if (memory && !through_rsi) put(0x43);  // REX.XB: r9 and r8
+  if (r.map >= 1) put(0x0f);
+  if (r.map == 2) put(0x38);
+  if (r.map == 3) put(0x3a);
+  const bool moffs = r.map == 0 && r.opcode >= 0xa0 && r.opcode <= 0xa3;
+  if (moffs) {
+    constexpr u8 kMov[] = {0x8a, 0x8b, 0x88, 0x89};
+    put(kMov[r.opcode & 3]);
+  } else if (r.map == 0 && r.opcode >= 0x40 && r.opcode <= 0x4f) {
+    put(0xff);
+    put(static_cast<u8>(0xc0 | (r.opcode & 0xf)));  // bit 3 tells INC from DEC in both encodings
+  } else if (r.map == 0 && r.opcode == 0x82) {
+    put(0x80);
+  } else {
+    put(r.opcode);
+  }
+  if (memory) {
+    const u8 reg = moffs ? 0 : static_cast<u8>(r.reg() << 3);
+    put(static_cast<u8>(through_rsi ? reg | 6 : reg | 4));
+    if (!through_rsi) put(0x08);
+  } else if (r.has_modrm) {
+    put(r.modrm);
+  }
+  for (u8 i = r.tail_at; i < insn.length; ++i) put(insn.raw[i]);
+  if (through_rsi) {
+    a.mov(kSaved, rsi);
+    a.lea(rsi, ptr(kEntry, kLinear));
+  }
+  a.embed(out, n);
+  if (through_rsi) a.mov(rsi, kSaved);
+}
+
+void Writer::lea() {
+  const Insn& insn = *now_.insn;
+  const unsigned to = now_.raw.reg();
+  if (insn.operand_size == 4 && insn.address_size == 4) {
+    effective_address(guest32(to));
+  } else {
+    effective_address(kLinear32);
+    if (insn.operand_size == 2) {
+      a.mov(gpw(to), kLinear.r16());
+    } else {
+      a.mov(guest32(to), kLinear32);
+    }
+  }
+}
+
+bool Writer::copy() {
+  const Insn& insn = *now_.insn;
+  const RawLayout& r = now_.raw;
+  if (touches_special_register(insn)) return move_from_segment();
+  if (is_hint(r)) return r.lock ? false : true;
+  if (r.map == 0 && r.opcode == 0x8d) {
+    if (!r.is_memory()) return false;
+    lea();
+    return true;
+  }
+  const MemoryUse use = memory_use(insn, r);
+  if (use == MemoryUse::kNone) {
+    if (r.is_memory() || r.lock) return false;  // LOCK with registers is #UD
+    const bool bswap_16 = r.map == 1 && r.opcode >= 0xc8 && r.opcode <= 0xcf && insn.operand_size == 2;
+    if (bswap_16) return false;
+    emit_raw(false);
+    return true;
+  }
+  if (!block_.key.mode.lanes()) return false;
+  // LOCK is #UD on all but modifying instructions; the handler knows the list.
+  if (r.lock && use != MemoryUse::kModify) return false;
+  u32 size = 0;
+  for (const Operand& o : insn.operands)
+    if (o.kind == OperandKind::kMem) size = o.size;
+  if (size == 0 || size > 16) return false;
+  effective_address(kLinear32);
+  lane(insn.segment, size, use == MemoryUse::kLoad ? Way::kLoad : Way::kStore);
+  emit_raw(true);
+  return true;
+}
+
+}  // namespace umbra::x64

@@ -1,0 +1,100 @@
+// PUSH, POP and LEAVE: the slot is checked first, ESP moves last, and nothing in between touches the flags.
+#include "translator/x64/writer.h"
+
+namespace umbra::x64 {
+
+using namespace x86;
+
+// kLinear32 := offset of the slot at ESP + displacement.
+void Writer::stack_slot(i32 displacement) {
+  if (displacement == 0) {
+    a.mov(kLinear32, esp);
+  } else {
+    a.lea(kLinear32, ptr(rsp, displacement));
+  }
+  if (!block_.key.mode.stack_32()) a.movzx(kLinear32, kLinear.r16());
+}
+
+void Writer::move_esp(i32 by) {
+  if (block_.key.mode.stack_32()) {
+    a.lea(esp, ptr(rsp, by));
+  } else {
+    a.lea(kLinear32, ptr(rsp, by));
+    a.mov(sp, kLinear.r16());
+  }
+}
+
+bool Writer::stack() {
+  if (!block_.key.mode.lanes() || now_.raw.lock) return false;
+  switch (now_.insn->op) {
+    case Op::kPush:
+      return push();
+    case Op::kPop:
+      return pop();
+    case Op::kLeave:
+      return leave();
+    default:
+      return false;
+  }
+}
+
+bool Writer::push() {
+  const Insn& insn = *now_.insn;
+  const Operand& source = insn.operands[0];
+  const u32 size = insn.operand_size;
+  const i32 step = -static_cast<i32>(size);
+  switch (source.kind) {
+    case OperandKind::kReg:
+      stack_slot(step);
+      lane(kSs, size, Way::kStore);
+      a.mov(ptr(kEntry, kLinear), size == 4 ? guest32(source.reg) : gpw(source.reg));
+      break;
+    case OperandKind::kImm:
+      stack_slot(step);
+      lane(kSs, size, Way::kStore);
+      a.mov(ptr(kEntry, kLinear, 0, 0, size), insn.imm & (size == 4 ? 0xffffffff : 0xffff));
+      break;
+    case OperandKind::kMem:
+      if (block_.key.mode.segment(kSs) == SegClass::kChecked) return false;  // its check needs kTarget
+      effective_address(kLinear32);
+      lane(insn.segment, size, Way::kLoad);
+      a.mov(size == 4 ? kTarget32 : kTarget.r16(), ptr(kEntry, kLinear));
+      stack_slot(step);
+      lane(kSs, size, Way::kStore);
+      a.mov(ptr(kEntry, kLinear), size == 4 ? kTarget32 : kTarget.r16());
+      break;
+    default:
+      return false;
+  }
+  move_esp(step);
+  return true;
+}
+
+bool Writer::pop() {
+  const Insn& insn = *now_.insn;
+  const Operand& to = insn.operands[0];
+  const u32 size = insn.operand_size;
+  if (to.kind != OperandKind::kReg) return false;
+  stack_slot(0);
+  lane(kSs, size, Way::kLoad);
+  a.mov(size == 4 ? kTarget32 : kTarget.r16(), ptr(kEntry, kLinear));
+  move_esp(static_cast<i32>(size));
+  if (size == 4) {
+    a.mov(guest32(to.reg), kTarget32);
+  } else {
+    a.mov(gpw(to.reg), kTarget.r16());
+  }
+  return true;
+}
+
+bool Writer::leave() {
+  if (!block_.key.mode.stack_32() || now_.insn->operand_size != 4) return false;
+  a.mov(kLinear32, ebp);
+  lane(kSs, 4, Way::kLoad);
+  a.mov(kTarget32, ptr(kEntry, kLinear));
+  a.lea(esp, ptr(rbp, 4));
+  a.mov(ebp, kTarget32);
+  return true;
+}
+
+}  // namespace umbra::x64

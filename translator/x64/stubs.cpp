@@ -1,0 +1,153 @@
+#include "translator/x64/stubs.h"
+
+#include "cpu/base/log.h"
+
+namespace umbra::x64 {
+namespace {
+
+using namespace x86;
+constexpr u32 kFlags = flag::kArithmetic;
+
+class StubWriter {
+ public:
+  StubWriter(asmjit::CodeHolder& code, const Entries& entries) : a_(&code), entries_(entries) {}
+  x86::Assembler& assembler() { return a_; }
+
+  // Guest registers and flags to CpuState. The C++ stack must be in RSP already, guest ESP in its slot.
+  void save() {
+    for (unsigned r = 0; r < 8; ++r)
+      if (r != kEsp) a_.mov(gpr_slot(r), guest64(r));
+    a_.pushfq();
+    a_.pop(rax);
+    a_.mov(ecx, state_at(offsetof(CpuState, eflags), 4));
+    a_.and_(eax, kFlags);
+    a_.and_(ecx, ~kFlags);
+    a_.or_(eax, ecx);
+    a_.mov(state_at(offsetof(CpuState, eflags), 4), eax);
+  }
+  void load() {
+    a_.mov(eax, state_at(offsetof(CpuState, eflags), 4));
+    a_.mov(ecx, eax);
+    a_.shr(ecx, 11);
+    a_.and_(ecx, 1);
+    a_.add(cl, 0x7f);  // OF
+    a_.mov(ah, al);
+    a_.sahf();  // the others
+    for (unsigned r = 0; r < 8; ++r)
+      if (r != kEsp) a_.mov(guest64(r), gpr_slot(r));
+  }
+  void to_host_stack() {
+    a_.mov(gpr_slot(kEsp), rsp);
+    a_.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
+  }
+  // C++ must find a clean x87 and its own MXCSR. Leaves in EBX zero if the guest's state was in the host's units.
+  void unload_fpu() {
+    const asmjit::Label done = a_.newLabel();
+    a_.mov(ebx, context_at(offsetof(Context, fpu_away), 4));
+    a_.test(ebx, ebx);
+    a_.jnz(done);
+    a_.fxsave(state_at(offsetof(CpuState, fpu), 512));
+    a_.fninit();
+    a_.ldmxcsr(context_at(offsetof(Context, host_mxcsr), 4));
+    a_.mov(context_at(offsetof(Context, fpu_away), 4), 1);
+    a_.bind(done);
+  }
+  void reload_fpu() {
+    const asmjit::Label done = a_.newLabel();
+    a_.test(ebx, ebx);
+    a_.jnz(done);
+    a_.fxrstor(state_at(offsetof(CpuState, fpu), 512));
+    a_.mov(context_at(offsetof(Context, fpu_away), 4), 0);
+    a_.bind(done);
+  }
+  void call(u64 function) {
+    a_.mov(rdi, reinterpret_cast<u64>(entries_.engine));
+    a_.mov(rax, function);
+    a_.call(rax);
+  }
+  // RAX: where to go on. Tables are loaded anew, the engine may have switched them.
+  void leave() {
+    a_.mov(context_at(offsetof(Context, resume), 8), rax);
+    a_.mov(kDispatch, context_at(offsetof(Context, dispatch), 8));
+    a_.mov(kShadow, context_at(offsetof(Context, shadow), 8));
+    load();
+    a_.mov(rsp, gpr_slot(kEsp));
+    a_.jmp(context_at(offsetof(Context, resume), 8));
+  }
+  void entry_with_eip(u64 function) {
+    a_.mov(state_at(offsetof(CpuState, eip), 8), kTarget);
+    to_host_stack();
+    save();
+    unload_fpu();
+    call(function);
+    leave();
+  }
+
+ private:
+  x86::Assembler a_;
+  const Entries& entries_;
+};
+
+}  // namespace
+
+Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
+  asmjit::CodeHolder code;
+  code.init(asmjit::Environment::host(), reinterpret_cast<u64>(cache.next()));
+  StubWriter w(code, entries);
+  x86::Assembler& a = w.assembler();
+  const auto here = [&] {
+    a.align(asmjit::AlignMode::kCode, 16);
+    return cache.next() + a.offset();
+  };
+  Stubs s;
+  s.miss = here();
+  w.entry_with_eip(reinterpret_cast<u64>(entries.miss));
+
+  s.poll = here();
+  w.entry_with_eip(reinterpret_cast<u64>(entries.poll));
+
+  s.callout = here();  // one return address lies on the C++ stack
+  const asmjit::Label elsewhere = a.newLabel();
+  w.save();
+  w.unload_fpu();
+  a.sub(rsp, 8);
+  a.mov(rsi, kSaved);
+  w.call(reinterpret_cast<u64>(entries.callout));
+  a.add(rsp, 8);
+  a.test(rax, rax);
+  a.jnz(elsewhere);
+  w.reload_fpu();
+  w.load();
+  a.ret();
+  a.bind(elsewhere);
+  w.leave();
+
+  s.fault = here();
+  w.to_host_stack();
+  w.save();
+  w.unload_fpu();
+  a.mov(rsi, kSaved);
+  w.call(reinterpret_cast<u64>(entries.fault));
+  w.leave();
+
+  s.exit = here();
+  a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
+  a.add(rsp, 8);
+  for (const Gp& r : {r15, r14, r13, r12, rbp, rbx}) a.pop(r);
+  a.ret();
+
+  s.enter = reinterpret_cast<decltype(s.enter)>(reinterpret_cast<std::uintptr_t>(here()));
+  for (const Gp& r : {rbx, rbp, r12, r13, r14, r15}) a.push(r);
+  a.sub(rsp, 8);  // host_rsp is aligned as before a call
+  a.mov(kState, rdi);
+  a.mov(kCode, rsi);
+  a.mov(context_at(offsetof(Context, host_rsp), 8), rsp);
+  a.mov(rax, rdx);
+  w.leave();
+
+  CHECK(code.textSection()->buffer().size() == a.offset());
+  cache.add({code.textSection()->data(), code.textSection()->buffer().size()});
+  return s;
+}
+
+}  // namespace umbra::x64

@@ -1,0 +1,20 @@
+// The hand-written passages between C++ and generated code.
+#pragma once
+
+#include "translator/lowering.h"
+#include "translator/x64/regs.h"
+
+namespace umbra::x64 {
+
+struct Stubs {
+  const u8* miss = nullptr;     // the code base itself: EIP in R11, everything else the guest's
+  const u8* poll = nullptr;     // likewise
+  const u8* callout = nullptr;  // called on the C++ stack with a Site* in R10; returns with guest registers loaded
+  const u8* fault = nullptr;    // jumped to with a Site* in R10
+  const u8* exit = nullptr;     // back to enter()'s caller
+  void (*enter)(CpuState* state, const u8* code_base, const u8* target) = nullptr;
+};
+
+Stubs emit_stubs(CodeCache& cache, const Entries& entries);
+
+}  // namespace umbra::x64

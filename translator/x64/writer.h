@@ -1,0 +1,99 @@
+// One block being emitted: the assembler, the cold paths that wait for the end, and the passages every emitter uses.
+#pragma once
+
+#include <vector>
+
+#include "translator/block.h"
+#include "translator/raw.h"
+#include "translator/x64/regs.h"
+#include "translator/x64/stubs.h"
+
+namespace umbra::x64 {
+
+class Writer {
+ public:
+  Writer(asmjit::CodeHolder& code, const Stubs& stubs, const u8* base, Block& block);
+
+  void block();  // the whole: poll, instructions, exits, cold paths
+
+  x86::Assembler a;
+  u32 size() const { return static_cast<u32>(a.offset()); }
+
+ private:
+  // How the instruction being emitted is seen by its emitter.
+  struct Now {
+    Site* site;
+    const Insn* insn;
+    RawLayout raw;
+    u32 next_eip;
+    bool flags_live;     // before it: glue must not change them
+    asmjit::Label done;  // behind its code
+  };
+  enum class Way : u8 { kLoad, kStore };
+  struct Cold {
+    enum class Kind : u8 { kMiss, kMisaligned, kExit, kFpu } kind;
+    asmjit::Label enter;
+    asmjit::Label back;
+    asmjit::Label miss;  // kMisaligned
+    Site* site = nullptr;
+    bool flags_saved = false;
+    u32 size = 0;
+    u32 eip = 0;
+  };
+
+  void instruction(bool last);
+  bool native();  // false: nothing was emitted, a callout must be
+  // rewrite.cpp: the guest's own instruction, its memory operand (if any) at [kEntry + kLinear].
+  bool copy();
+  void emit_raw(bool memory);
+  bool copy_through_rsi();
+  void lea();
+  // memory.cpp: the table lane.
+  void effective_address(const x86::Gp& to);
+  void lane(unsigned seg, u32 size, Way way);
+  void check_segment(unsigned seg, u32 size, Way way, const asmjit::Label& miss);
+  void save_flags();
+  void restore_flags();
+  // stack.cpp
+  bool stack();
+  bool push();
+  bool pop();
+  bool leave();
+  void stack_slot(i32 displacement);
+  void move_esp(i32 by);
+  // branch.cpp
+  bool branch();
+  bool jump_or_call();
+  bool ret();
+  bool conditional();
+  bool loop();
+  bool reachable(u32 eip) const { return eip <= block_.key.cs_limit; }
+  bool indirect_allowed() const;
+  u32 target() const;
+  void exit_to(u32 eip);
+  void exit_if(x86::CondCode cc, u32 eip);
+  void dispatch();  // EIP in kTarget
+  void dispatch_to(u32 eip);
+  // flags and system registers that are only data
+  bool flag_instruction();
+  bool move_from_segment();
+  // x87, MMX, SSE
+  bool fpu_instruction();
+  void need_fpu();
+
+  void callout(Site& site);
+  void cold_paths();
+  void cold_path(const Cold& cold);
+  asmjit::Label miss_label();
+
+  const Stubs& stubs_;
+  const u8* base_;
+  Block& block_;
+  Now now_{};
+  bool fpu_checked_ = false;
+  bool ended_ = false;  // control has been transferred: nothing falls through
+  std::vector<Cold> cold_;
+  std::vector<u32> live_;  // arithmetic flags live before each instruction
+};
+
+}  // namespace umbra::x64
