@@ -1,0 +1,112 @@
+// Random guest code: short streams of instructions that exist on the model, over registers that mostly point into RAM.
+#pragma once
+
+#include <random>
+
+#include "tests/translator/twin.h"
+
+namespace umbra::test {
+
+struct Streams {
+  std::mt19937 random;
+  CodeSize size = CodeSize::k32;
+  bool fpu = false;
+  explicit Streams(u32 seed) : random(seed) {}
+
+  u32 pick(u32 n) { return random() % n; }
+  bool chance(u32 percent) { return pick(100) < percent; }
+
+  // Instructions that end in the next one: no transfers, nothing privileged, nothing that waits.
+  bool acceptable(const Insn& insn) {
+    if (insn.op == Op::kInvalid || insn.length > kMaxInsnLength) return false;
+    const u32 t = info(insn.op).traits;
+    if ((t & (trait::privileged | trait::io | trait::ends_block | trait::branch)) != 0) return false;
+    if (((t & (trait::fpu | trait::sse)) != 0) != fpu) return false;
+    for (const Operand& o : insn.operands)
+      if (o.kind == OperandKind::kSeg || o.kind == OperandKind::kCr || o.kind == OperandKind::kDr) return false;
+    switch (insn.op) {
+      case Op::kRdtsc:
+      case Op::kCpuid:
+      case Op::kLds:
+      case Op::kLes:
+      case Op::kLss:
+      case Op::kLfs:
+      case Op::kLgs:
+        return false;
+      case Op::kShld:
+      case Op::kShrd:
+        return insn.operand_size == 4;  // a 16-bit one by more than 16 is undefined
+      default:
+        return !insn.has(prefix::kRep | prefix::kRepne) || (t & trait::string) == 0;
+    }
+  }
+
+  // The hardware oracle knows what a processor does there; here it would only be noise.
+  static bool leaves_flags_undefined(Op op) {
+    switch (op) {
+      case Op::kShl:
+      case Op::kShr:
+      case Op::kSar:
+      case Op::kShld:
+      case Op::kShrd:
+      case Op::kRol:
+      case Op::kRor:
+      case Op::kRcl:
+      case Op::kRcr:
+      case Op::kMul:
+      case Op::kImul:
+      case Op::kDiv:
+      case Op::kIdiv:
+      case Op::kBsf:
+      case Op::kBsr:
+      case Op::kBt:
+      case Op::kBts:
+      case Op::kBtr:
+      case Op::kBtc:
+      case Op::kAam:
+      case Op::kAad:
+      case Op::kAaa:
+      case Op::kAas:
+      case Op::kDaa:
+      case Op::kDas:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  std::vector<u8> insn(const CpuModel& model) {
+    for (;;) {
+      std::vector<u8> bytes;
+      if (chance(12)) bytes.push_back(0x66);
+      if (chance(6)) bytes.push_back(0x67);
+      if (chance(4)) bytes.push_back(static_cast<u8>(0x26 + 8 * pick(4)));
+      if (chance(3)) bytes.push_back(static_cast<u8>(0x64 + pick(2)));
+      if (chance(2)) bytes.push_back(0xf0);
+      if (chance(fpu ? 30 : 2)) bytes.push_back(static_cast<u8>(0xf2 + pick(2)));
+      const bool x87 = fpu && chance(40);
+      if (!x87 && chance(fpu ? 97 : 35)) bytes.push_back(0x0f);
+      bytes.push_back(x87 ? static_cast<u8>(0xd8 + pick(8)) : static_cast<u8>(random()));
+      bytes.push_back(static_cast<u8>(random()));
+      for (int i = 0; i < 2; ++i) bytes.push_back(static_cast<u8>(random()));
+      bytes.push_back(static_cast<u8>(chance(70) ? pick(8) : random()));  // high bytes of a displacement
+      bytes.push_back(static_cast<u8>(chance(80) ? 0 : random()));
+      for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<u8>(random()));
+      const Decoded d = decode(bytes, size, model);
+      if (d.truncated || !acceptable(d.insn)) continue;
+      bytes.resize(d.insn.length);
+      if (leaves_flags_undefined(d.insn.op)) bytes.insert(bytes.end(), {0x39, 0xc0});  // cmp eax, eax
+      return bytes;
+    }
+  }
+
+  u32 value() {
+    const u32 kind = pick(100);
+    if (kind < 60) return 0x10000 + pick(0xd0000);
+    if (kind < 75) return pick(64);
+    if (kind < 85) return 0u - pick(64);
+    return random();
+  }
+};
+
+}  // namespace umbra::test
