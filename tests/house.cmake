@@ -62,6 +62,26 @@ endfunction()
 
 add_custom_target(unit_tests)
 
+# tests/asm/cpu/*.asm become build/tests/asm/cpu/*.bin, which `target` finds by UMBRA_ASM_BINARIES.
+function(umbra_asm_programs target)
+  set(folder ${CMAKE_SOURCE_DIR}/tests/asm/cpu)
+  set(binaries ${CMAKE_BINARY_DIR}/tests/asm/cpu)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.asm)
+  file(GLOB includes CONFIGURE_DEPENDS ${folder}/*.inc)
+  if(NOT TARGET asm_programs)
+    foreach(source ${sources})
+      get_filename_component(stem ${source} NAME_WE)
+      add_custom_command(OUTPUT ${binaries}/${stem}.bin DEPENDS ${source} ${includes}
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${binaries}
+        COMMAND ${NASM} -f bin -i ${folder}/ -o ${binaries}/${stem}.bin ${source})
+      list(APPEND outputs ${binaries}/${stem}.bin)
+    endforeach()
+    add_custom_target(asm_programs DEPENDS ${outputs})
+  endif()
+  add_dependencies(${target} asm_programs)
+  target_compile_definitions(${target} PRIVATE UMBRA_ASM_BINARIES="${binaries}")
+endfunction()
+
 # Every tests/FOLDER/*_test.cpp goes into the program tests/FOLDER_tests; ctest shows one line per file.
 # Files that end in _slow_test.cpp get the label "slow" and run in `./check --all` only.
 function(umbra_tests folder)
