@@ -396,7 +396,9 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
     if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
         (operands[i].reg.value == ZYDIS_REGISTER_FS || operands[i].reg.value == ZYDIS_REGISTER_GS))
       return invalid(d, prefixes + 1);
-  d.insn.op = zydis_row(z);
+  static const Op escape = row_named("Escape");
+  const bool no_unit = z.meta.isa_set == ZYDIS_ISA_SET_X87 && (model.features_edx & cpuid::kFpu) == 0;
+  d.insn.op = no_unit && z.mnemonic != ZYDIS_MNEMONIC_FWAIT ? escape : zydis_row(z);
   d.insn.length = static_cast<u8>(z.length + code.dropped);
   fold_operands(d.insn, z, operands);
   if (mov_cs) d.insn.operands[0].reg = kCs;

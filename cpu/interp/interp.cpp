@@ -25,53 +25,51 @@ void trace(const Cpu& cpu) { log(Log::kExec, "%04x:%08x", cpu.s.seg[kCs].selecto
 
 }  // namespace
 
-Stop Interpreter::run(Cpu& cpu) {
-  for (;;) {
-    if (cpu.pending.load(std::memory_order_relaxed) != 0) {
-      if ((cpu.pending.fetch_and(~attention::kExit) & attention::kExit) != 0) return Stop::kAttention;
-      cpu.service();
-    }
-    if (cpu.s.activity == Activity::kHalted) return Stop::kHalted;
-    if (cpu.s.activity == Activity::kShutdown) return Stop::kShutdown;
-    try {
-      if (cpu.trap_check_needed() || cpu.s.shadow != 0) {
-        execute_singly(cpu);
-      } else {
-        run_blocks(cpu);
-      }
-    } catch (const GuestFault& fault) {
-      count_until_fault(cpu);
-      cpu.deliver(fault);
-    }
-  }
-}
-
-Stop Interpreter::step(Cpu& cpu) {
+// Runs a part of the guest after what is pending, unless the processor stands still.
+template <class Part>
+Stop Interpreter::guarded(Cpu& cpu, Part part) {
   if (cpu.pending.load(std::memory_order_relaxed) != 0) cpu.service();
   if (cpu.s.activity == Activity::kHalted) return Stop::kHalted;
   if (cpu.s.activity == Activity::kShutdown) return Stop::kShutdown;
   try {
-    execute_singly(cpu);
+    part();
   } catch (const GuestFault& fault) {
-    ++counts_.faults;
+    count_until_fault(cpu);
     cpu.deliver(fault);
   }
   return Stop::kAttention;
 }
 
+Stop Interpreter::run(Cpu& cpu) {
+  for (;;) {
+    if ((cpu.pending.load(std::memory_order_relaxed) & attention::kExit) != 0) {
+      cpu.pending.fetch_and(~attention::kExit);
+      return Stop::kAttention;
+    }
+    const Stop stop = guarded(cpu, [&] { run_blocks(cpu, false); });
+    if (stop != Stop::kAttention) return stop;
+  }
+}
+
+Stop Interpreter::run_block(Cpu& cpu) {
+  return guarded(cpu, [&] { run_blocks(cpu, true); });
+}
+
+Stop Interpreter::step(Cpu& cpu) {
+  return guarded(cpu, [&] { execute_singly(cpu); });
+}
+
 // Until something off the beaten path turns up.
-void Interpreter::run_blocks(Cpu& cpu) {
+void Interpreter::run_blocks(Cpu& cpu, bool once) {
   const CpuState& s = cpu.s;
   do {
+    if (odd(cpu)) return execute_singly(cpu);
     Block* block = find(cpu);
-    if (block == nullptr || u64{static_cast<u32>(s.eip)} + block->bytes - 1 > s.seg[kCs].limit) {
-      execute_singly(cpu);
-      return;
-    }
+    if (block == nullptr || u64{static_cast<u32>(s.eip)} + block->bytes - 1 > s.seg[kCs].limit)
+      return execute_singly(cpu);
     if (log_on(Log::kExec)) trace(cpu);
     execute(cpu, *block);
-  } while (cpu.pending.load(std::memory_order_relaxed) == 0 && s.activity == Activity::kRunning && s.shadow == 0 &&
-           !cpu.trap_check_needed());
+  } while (!once && cpu.pending.load(std::memory_order_relaxed) == 0 && s.activity == Activity::kRunning);
 }
 
 void Interpreter::execute(Cpu& cpu, Block& block) {

@@ -24,7 +24,8 @@ class Interpreter final : public Engine, private CodeWatcher, private LayoutWatc
   const char* name() const override { return "interp"; }
   Stop run(Cpu& cpu) override;
   Stop step(Cpu& cpu) override;
-  void kick() override {}  // run() looks at cpu.pending after every block
+  Stop run_block(Cpu& cpu);  // to the end of one block, or one instruction where TF and its like ask for that
+  void kick() override {}    // run() looks at cpu.pending after every block
   void flush() override { drop_all(); }
   std::string statistics(bool json) const override;
   u64 retired() const { return counts_.retired; }
@@ -73,7 +74,10 @@ class Interpreter final : public Engine, private CodeWatcher, private LayoutWatc
   bool holds_code(u64 page) const override { return pages_[page].holds_blocks(); }
   void layout_changed(Phys first, u64 size) override;
 
-  void run_blocks(Cpu& cpu);
+  template <class Part>
+  Stop guarded(Cpu& cpu, Part part);
+  bool odd(const Cpu& cpu) const { return cpu.trap_check_needed() || cpu.s.shadow != 0; }
+  void run_blocks(Cpu& cpu, bool once);
   void execute(Cpu& cpu, Block& block);
   void execute_singly(Cpu& cpu);
   void count_until_fault(const Cpu& cpu);
