@@ -1,5 +1,6 @@
 // The window lane's policy: which window is current, what a hidden fault maps, who gives way when mappings run out.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -23,8 +24,13 @@ constexpr u32 kSmallGroup = 16;
 void Mmu::enable_windows(bool on) {
   if (on == (empty_window_ != nullptr)) return;
   if (on) {
-    void* at = mmap(nullptr, kReservation, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) return;
+    void* at = sysconf(_SC_PAGESIZE) == kPageSize
+                   ? mmap(nullptr, kReservation, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                   : MAP_FAILED;
+    if (at == MAP_FAILED) {
+      warn("this host has no room for 4 GiB windows of 4 KiB pages; guest memory is reached by shadow tables only");
+      return;
+    }
     empty_window_ = static_cast<u8*>(at);
   } else {
     for (u32 i = 0; i < kSpaces; ++i) {

@@ -146,12 +146,13 @@ bool Space::note(u32 vpn, const Walk& walk) {
 
 template <class Changed>
 void Space::compare(PageCopy& copy, Changed changed) {
+  context_.stats.lines_compared += static_cast<u64>(std::popcount(copy.lines));
   for (u64 lines = copy.lines; lines != 0; lines &= lines - 1) {
     const u32 line = static_cast<u32>(std::countr_zero(lines)) * 64;
     const u64* now = reinterpret_cast<const u64*>(copy.guest + line);
     const u64* then = reinterpret_cast<const u64*>(copy.bytes + line);
-    ++context_.stats.lines_compared;
     u64 difference = 0;
+#pragma GCC unroll 8
     for (unsigned i = 0; i < 8; ++i) difference |= now[i] ^ then[i];
     if (difference == 0) continue;
     for (u32 offset = line; offset < line + 64; offset += entry_size_) {

@@ -1,7 +1,6 @@
 #include "mmu/window.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -29,7 +28,7 @@ u32 WindowBudget::host_limit() {
 }
 
 std::unique_ptr<Window> Window::create(PhysicalMemory& memory, WindowBudget& budget, StoreMap* listed, u32 id) {
-  if (sysconf(_SC_PAGESIZE) != kPageSize || budget.used + 1 > budget.limit) return nullptr;
+  if (budget.used + 1 > budget.limit) return nullptr;
   void* base = mmap(nullptr, kBytes + kGuard, PROT_NONE, kReserve, -1, 0);
   if (base == MAP_FAILED) return nullptr;
   return std::unique_ptr<Window>(new Window(memory, budget, listed, id, static_cast<u8*>(base)));
