@@ -184,6 +184,7 @@ void Ps2Mouse::stream() {
 }
 
 void Ps2Mouse::move(int dx, int dy, int dz) {
+  if (!r_.enabled && !r_.remote) return;  // what moves before a driver listens is not its business
   const auto add = [](i32& sum, int d) {
     sum = static_cast<i32>(std::clamp<i64>(i64{sum} + d, -kMovementLimit, kMovementLimit));
   };
