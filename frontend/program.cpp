@@ -4,6 +4,7 @@
 
 #include "cpu/base/log.h"
 #include "cpu/interp/interp.h"
+#include "cpu/list_insns.h"
 
 namespace umbra {
 namespace {
@@ -46,6 +47,7 @@ int run_program(Options& o) {
     case Options::Action::kListLog:
       return list(log_list());
     case Options::Action::kListInsns:
+      return list(insn_table());
     case Options::Action::kRun:
       break;
   }
