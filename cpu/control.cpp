@@ -94,12 +94,14 @@ void Cpu::set_cr3(u32 value) {
 
 void Cpu::set_cr4(u32 value) {
   if ((value & ~writable_cr4(model)) != 0) fault(kGeneralProtection, 0);
+  const bool de_changes = ((value ^ s.cr4) & cr4::kDe) != 0;
   constexpr u32 kPaging = cr4::kPse | cr4::kPae | cr4::kPge;
   if (((value ^ s.cr4) & kPaging) == 0) {
     s.cr4 = value;
-    return;
+  } else {
+    adopt_paging(*this, s.cr0, s.cr3, value, true);
   }
-  adopt_paging(*this, s.cr0, s.cr3, value, true);
+  if (de_changes) set_dr7(s.dr[7]);  // I/O breakpoints come and go with it
 }
 
 void Cpu::update_paging() {

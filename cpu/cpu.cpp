@@ -10,6 +10,7 @@ Cpu::Cpu(const CpuModel& m, PhysicalMemory& memory, PortSpace& p, InterruptContr
 
 // SDM vol. 3 table 9-1. The first fetch is 16 bytes below the end of what the model can address.
 void Cpu::reset() {
+  set_dr7(0);  // so that the MMU stops watching pages
   s = CpuState{};
   s.eip = model.generation == Generation::k8086 ? 0 : 0xfff0;
   s.gpr[kEdx] = u32{model.family} << 8 | u32{model.model} << 4 | model.stepping;
@@ -43,11 +44,13 @@ void Cpu::reset() {
 
 void Cpu::state(Archive& a) {
   u32 attention = pending.load();
+  if (a.loading()) set_dr7(0);
   s.state(a);
   a("pending", attention);
   if (a.loading()) {
     pending = attention;
     update_paging();
+    set_dr7(s.dr[7]);
   }
 }
 

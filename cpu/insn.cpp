@@ -7,8 +7,8 @@
 #include <array>
 #include <cstring>
 
-#include "cpu/model.h"
 #include "cpu/insn_zydis.h"
+#include "cpu/model.h"
 
 namespace umbra {
 
@@ -282,6 +282,19 @@ Insn pop_cs(Insn insn, std::size_t length) {
   return insn;
 }
 
+// The second byte of LOADALL, which only these two have and no manual names.
+int loadall_opcode(const CpuModel& model) {
+  if (model.generation == Generation::k286) return 0x05;
+  return model.generation == Generation::k386 ? 0x07 : -1;
+}
+
+Insn loadall(Insn insn, std::size_t length) {
+  static const Op row = row_named("Loadall");
+  insn.op = row;
+  insn.length = static_cast<u8>(length);
+  return insn;
+}
+
 Decoded invalid(Decoded d, std::size_t length) {
   d.insn.op = Op::kInvalid;
   d.insn.length = static_cast<u8>(length);
@@ -344,7 +357,7 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   Decoded d;
   const std::size_t limit = model.generation == Generation::k286 ? 10 : kMaxInsnLength;
   const std::size_t given = std::min(bytes.size(), limit);
-  std::memcpy(d.insn.raw, bytes.data(), given);
+  if (given != 0) std::memcpy(d.insn.raw, bytes.data(), given);
   std::size_t prefixes = 0;
   while (prefixes < given && is_prefix(d.insn.raw[prefixes], model)) note_prefix(d.insn, d.insn.raw[prefixes++]);
   if (prefixes == given) {
@@ -359,6 +372,10 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   d.insn.address_mask = d.insn.address_size == 4 ? 0xffffffff : 0xffff;
   if (is_8086 && opcode == 0x0f) {
     d.insn = pop_cs(d.insn, prefixes + 1);
+    return d;
+  }
+  if (opcode == 0x0f && prefixes + 1 < given && d.insn.raw[prefixes + 1] == loadall_opcode(model)) {
+    d.insn = loadall(d.insn, prefixes + 2);
     return d;
   }
   // To a 286 these are no prefixes, to Zydis they are.
