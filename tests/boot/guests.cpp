@@ -9,6 +9,7 @@ Step serial(const char* text) { return {K::kSerial, text}; }
 Step type(const char* text) { return {K::kType, text}; }
 Step send(const char* text) { return {K::kSend, text}; }
 Step picture(unsigned width, unsigned height, unsigned colours) { return {K::kGraphics, "", colours, width, height}; }
+Step coloured(unsigned colours) { return {K::kGraphics, "", colours}; }  // whatever the size
 Step pause_ms(unsigned ms) { return {K::kPause, "", 0, ms}; }
 Step ends() { return {K::kEnds, ""}; }
 
@@ -53,10 +54,10 @@ std::vector<Guest> make() {
        {screen("Welcome to MikeOS")},
        0},
       {"tetros",
-       "falling pieces in mode 13h",
+       "the well and a falling piece",
        30,
        {"-fda", "$shared/tetros.img", "-snapshot", "-boot", "a", "-m", "4"},
-       {picture(320, 200, 4), type("<left><left><up>")},
+       {coloured(3), type("<left><left><up>")},
        0},
       {"bootos",
        "$",

@@ -58,7 +58,7 @@ struct Watch {
     if (s.kind == Step::Kind::kGraphics) {
       const Session::Picture p = session.picture();
       const bool doubled = p.width == 2 * s.width && p.height == 2 * s.height;  // each pixel as the monitor shows it
-      return (doubled || (p.width == s.width && p.height == s.height)) && p.colours() >= s.colours;
+      return (s.width == 0 || doubled || (p.width == s.width && p.height == s.height)) && p.colours() >= s.colours;
     }
     const auto at = session.serial().find(s.text, serial_seen);
     if (at == std::string::npos) return false;
