@@ -1,10 +1,14 @@
 #include "frontend/program.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "cpu/base/log.h"
 #include "cpu/interp/interp.h"
 #include "cpu/list_insns.h"
+#if defined(__x86_64__)
+#include "translator/x64/backend.h"
+#endif
 
 namespace umbra {
 namespace {
@@ -28,7 +32,19 @@ std::string log_list() {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> make_engine(const Options&, PhysicalMemory& memory) {
+Result<std::unique_ptr<Engine>> make_engine(const Options& o, PhysicalMemory& memory) {
+  if (o.accel == "jit") {
+#if defined(__x86_64__)
+    TranslatorOptions options;
+    options.verify = o.verify;
+    if (o.code_cache_bytes != 0) options.code_bytes = static_cast<u32>(std::min<u64>(o.code_cache_bytes, u64{1} << 30));
+    auto engine = make_x64_engine(memory, options);
+    if (engine) return engine;
+    warn("%s; interpreting instead", engine.error().c_str());
+#else
+    warn("there is no translator for this host yet; interpreting instead");
+#endif
+  }
   return std::unique_ptr<Engine>(std::make_unique<Interpreter>(memory));
 }
 
