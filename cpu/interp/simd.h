@@ -65,7 +65,7 @@ enum class Alignment : u8 { kChecked, kFree };
 
 inline void check_alignment(Cpu& cpu, const Insn& insn, u32 at) {
   const Segment& g = cpu.s.seg[insn.segment];
-  if (((g.base + at) & 15) != 0 && g.inside(at, 16)) cpu.fault(kGeneralProtection, 0);
+  if (((g.base + at) & 15) != 0) cpu.fault(kGeneralProtection, 0);
 }
 
 Vec load(Cpu& cpu, const Insn& insn, unsigned size, Alignment alignment);

@@ -167,6 +167,8 @@ void mask_move(Cpu& cpu, const Insn& insn) {
       if ((mask.bytes[i] & 0x80) != 0) action(i);
     }
   };
+  const Segment& g = cpu.s.seg[insn.segment];
+  if ((g.access & Segment::kWritable) == 0) cpu.check(segment(insn), at, 1, Access::kWrite);  // even with nothing to do
   each([&](unsigned i) { cpu.check(segment(insn), at + i, 1, Access::kWrite); });
   each([&](unsigned i) { cpu.write<u8>(segment(insn), at + i, v.bytes[i]); });
   if (mmx) mmx_transition(cpu);

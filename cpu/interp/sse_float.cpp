@@ -160,13 +160,15 @@ constexpr Row kRows[] = {
     set_xmm(cpu, i.operands[0].reg, r);                 \
   })
 
-// Conversions with MMX registers, by the XMM twin of each: the low half counts, zeros in the other raise nothing.
+// Conversions with MMX registers, by the XMM twin of each: the low half counts, zeros in the other raise nothing. The
+// x87 has become MMX even when the conversion then faults.
 #define UMBRA_TO_MMX(name, insn)                                                \
   any(Op::k##name, [](Cpu& cpu, const Insn& i) {                                \
     enter_sse(cpu);                                                             \
     x87_check_pending(cpu);                                                     \
     Vec source = operand(cpu, i, 1);                                            \
     if (i.op == Op::kCvtps2pi || i.op == Op::kCvttps2pi) source.set<u64>(1, 0); \
+    mmx_transition(cpu);                                                        \
     __m128i a = host(source);                                                   \
     const Vec r = on_host_unit(cpu, [&] {                                       \
       asm volatile(insn " %0, %0" : "+x"(a));                                   \
@@ -180,13 +182,13 @@ constexpr Row kRows[] = {
     const bool from_register = i.operands[1].kind == OperandKind::kMmx;        \
     if (from_register) x87_check_pending(cpu);                                 \
     __m128i a = host(operand(cpu, i, 1));                                      \
+    if (from_register) mmx_transition(cpu);                                    \
     const Vec converted = on_host_unit(cpu, [&] {                              \
       asm volatile(insn " %0, %0" : "+x"(a));                                  \
       return guest(a);                                                         \
     });                                                                        \
     Vec r = get_xmm(cpu, i.operands[0].reg);                                   \
     for (unsigned k = 0; k < lanes; ++k) r.set<u64>(k, converted.get<u64>(k)); \
-    if (from_register) mmx_transition(cpu);                                    \
     set_xmm(cpu, i.operands[0].reg, r);                                        \
   })
 

@@ -92,7 +92,8 @@ void enter_frame(Cpu& cpu, const Insn& insn) {
   const unsigned level = insn.imm2 & 31;
   u32 top = (stack_pointer(cpu) - sizeof(T)) & mask;
   cpu.write<T>(kSs, top, reg<T>(s, kEbp));
-  const u32 frame = top;
+  // Found on hardware: a 32-bit ENTER on a 16-bit stack takes all of ESP.
+  const u32 frame = (s.r32(kEsp) & ~mask) | top;
   u32 outer = static_cast<u32>(s.gpr[kEbp]) & mask;
   for (unsigned i = 1; i < level; ++i) {
     outer = (outer - sizeof(T)) & mask;

@@ -66,22 +66,21 @@ void with_register(Cpu& cpu, const Insn& insn) {
   compare(cpu, x87_get(f, 0), x87_get(f, i), false, kind, pops);
 }
 
+// EFLAGS are set even when an unmasked exception keeps the stack from being popped (found on hardware).
 template <Compare kind, unsigned pops>
 void to_eflags(Cpu& cpu, const Insn& insn) {
   if (!x87_enter(cpu)) return;
   x87_note(cpu, insn);
   FpuState& f = cpu.s.fpu;
   const unsigned i = f.fop & 7;
-  Relation relation = Relation::kUnordered;
   if (x87_empty(f, 0) || x87_empty(f, i)) {
-    if (!x87_underflow(cpu)) return;
+    set_eflags(cpu, Relation::kUnordered);
+    if (x87_underflow(cpu)) pop(f, pops);
   } else {
     const Compared c = relate(x87_get(f, 0), x87_get(f, i), false, kind);
-    if (!x87_commit(cpu, c.status)) return;
-    relation = c.relation;
+    set_eflags(cpu, c.relation);
+    if (x87_commit(cpu, c.status)) pop(f, pops);
   }
-  set_eflags(cpu, relation);
-  pop(f, pops);
 }
 
 template <unsigned condition, bool negate>
@@ -93,10 +92,9 @@ void fcmov(Cpu& cpu, const Insn& insn) {
   constexpr u32 kFlags[] = {flag::kCf, flag::kZf, flag::kCf | flag::kZf, flag::kPf};
   const bool taken = ((cpu.s.eflags & kFlags[condition]) != 0) != negate;
   if (x87_empty(f, 0) || x87_empty(f, i)) {
-    if (x87_underflow(cpu) && taken) x87_set(f, 0, kIndefinite);
+    if (x87_underflow(cpu)) x87_set(f, 0, kIndefinite);
     return;
   }
-  f.fsw &= static_cast<u16>(~fsw::kC1);
   if (taken) x87_set(f, 0, x87_get(f, i));
 }
 

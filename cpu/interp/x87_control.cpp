@@ -209,11 +209,17 @@ namespace {
 constexpr u32 kFxsaveWritten = 288;
 constexpr u32 kFxsaveSize = 512;
 
+// After the limit, before the pages.
+void check_image_alignment(Cpu& cpu, const Insn& insn, u32 at) {
+  const Segment& g = cpu.s.seg[insn.segment];
+  if (g.inside(at, kFxsaveSize) && ((g.base + at) & 15) != 0) cpu.fault(kGeneralProtection, 0);
+}
+
 void fxsave_image(Cpu& cpu, const Insn& insn) {
   if ((cpu.s.cr0 & (cr0::kEm | cr0::kTs)) != 0) cpu.fault(kDeviceNotAvailable);
   const u32 at = effective_address(cpu.s, insn);
+  check_image_alignment(cpu, insn, at);
   const Linear linear = cpu.check(segment(insn), at, kFxsaveSize, Access::kWrite);
-  if ((linear.value & 15) != 0) cpu.fault(kGeneralProtection, 0);
   u64 words[kFxsaveWritten / 8];
   std::memcpy(words, &cpu.s.fpu, sizeof words);
   for (u32 i = 0; i < kFxsaveWritten / 8; ++i) cpu.write_linear<u64>(linear + 8 * i, words[i]);
@@ -222,8 +228,8 @@ void fxsave_image(Cpu& cpu, const Insn& insn) {
 void fxrstor_image(Cpu& cpu, const Insn& insn) {
   if ((cpu.s.cr0 & (cr0::kEm | cr0::kTs)) != 0) cpu.fault(kDeviceNotAvailable);
   const u32 at = effective_address(cpu.s, insn);
+  check_image_alignment(cpu, insn, at);
   const Linear linear = cpu.check(segment(insn), at, kFxsaveSize, Access::kRead);
-  if ((linear.value & 15) != 0) cpu.fault(kGeneralProtection, 0);
   u64 words[kFxsaveWritten / 8];
   for (u32 i = 0; i < kFxsaveWritten / 8; ++i) words[i] = cpu.read_linear<u64>(linear + 8 * i);
   FpuState next = cpu.s.fpu;

@@ -93,6 +93,7 @@ Computed round_to_int(Float80 v, u16 fcw) {
   const i32 fraction_bits = kExponentBias + 63 - v.exponent();
   if (fraction_bits <= 0) return {v, 0, {}};
   u16 status = v.exponent() == 0 ? fsw::kDe : u16{0};
+  if ((status & ~fcw) != 0) return {v, status, {}};
   if (fraction_bits > 64) {  // below one half
     const bool up = round_up(fcw, v.sign(), false, false, true);
     const Float80 one = float80(v.sign(), kExponentBias, kIntegerBit);
@@ -122,7 +123,7 @@ Stored to_int(Float80 v, unsigned size, u16 fcw) {
   const Stored indefinite{u64{1} << (size * 8 - 1), fsw::kIe};
   const FloatClass c = classify(v);
   if (c == FloatClass::kUnsupported || c == FloatClass::kInfinity || is_nan(c)) return indefinite;
-  const Computed whole = round_to_int(v, fcw);
+  const Computed whole = round_to_int(v, fcw | fsw::kDe);
   const i32 bits = whole.value.exponent() - kExponentBias + 1;  // of the magnitude
   if (whole.value.mantissa == 0) return {0, static_cast<u16>(whole.status & ~fsw::kDe)};
   if (bits > 64) return indefinite;

@@ -13,6 +13,7 @@ void unary(Cpu& cpu, const Insn& insn, u16 codes, Function function) {
   if (!x87_enter(cpu)) return;
   x87_note(cpu, insn);
   FpuState& f = cpu.s.fpu;
+  f.fsw &= static_cast<u16>(~(codes & fsw::kC2));  // also when the stack faults
   if (x87_empty(f, 0)) {
     if (x87_underflow(cpu)) x87_set(f, 0, kIndefinite);
     return;
@@ -27,6 +28,7 @@ void binary(Cpu& cpu, const Insn& insn, u16 codes, bool pops, Function function)
   if (!x87_enter(cpu)) return;
   x87_note(cpu, insn);
   FpuState& f = cpu.s.fpu;
+  f.fsw &= static_cast<u16>(~(codes & fsw::kC2));  // also when the stack faults
   const unsigned target = pops ? 1 : 0;
   if (x87_empty(f, 0) || x87_empty(f, 1)) {
     if (!x87_underflow(cpu)) return;
@@ -46,6 +48,7 @@ void pushing(Cpu& cpu, const Insn& insn, u16 codes, Function function) {
   if (!x87_enter(cpu)) return;
   x87_note(cpu, insn);
   FpuState& f = cpu.s.fpu;
+  f.fsw &= static_cast<u16>(~(codes & fsw::kC2));  // also when the stack faults
   Computed r{kIndefinite, 0, kIndefinite};
   if (x87_empty(f, 0)) {
     if (!x87_underflow(cpu)) return;

@@ -6,14 +6,15 @@ namespace umbra::interp::fp {
 
 namespace {
 
-// The status is that of a conversion on the way in: an unmasked one keeps the value out.
+// The status is that of a conversion on the way in. An unmasked invalid operation keeps the value out; a denormal does
+// not, masked or not.
 void load(Cpu& cpu, const Computed& value) {
   FpuState& f = cpu.s.fpu;
   if (!x87_empty(f, 7)) {
     if (x87_overflow(cpu)) x87_push(f, kIndefinite);
     return;
   }
-  if (!x87_commit(cpu, value.status)) return;
+  if (!x87_commit(cpu, value.status, fsw::kC1, fsw::kIe)) return;
   x87_push(f, (value.status & fsw::kIe) != 0 ? quiet(value.value) : value.value);
 }
 
@@ -141,20 +142,18 @@ void change_sign(Cpu& cpu, const Insn& insn, Change change) {
   x87_set(f, 0, v);
 }
 
-template <bool pops, bool reports>
+template <bool pops>
 void fst_register(Cpu& cpu, const Insn& insn) {
   if (!x87_enter(cpu)) return;
   x87_note(cpu, insn);
   FpuState& f = cpu.s.fpu;
   const unsigned i = f.fop & 7;
-  if (x87_empty(f, 0) && reports) {
+  if (x87_empty(f, 0)) {
     if (!x87_underflow(cpu)) return;
     x87_set(f, i, kIndefinite);
   } else {
     f.fsw &= static_cast<u16>(~fsw::kC1);
-    const bool empty = x87_empty(f, 0);
     x87_set(f, i, x87_get(f, 0));
-    if (empty) x87_tag(f, i, false);
   }
   if (pops) x87_pop(f);
 }
@@ -174,7 +173,7 @@ void fld_st(Cpu& cpu, const Insn& insn) {
   x87_note(cpu, insn);
   FpuState& f = cpu.s.fpu;
   const unsigned i = f.fop & 7;
-  if (x87_empty(f, i) && x87_empty(f, 7)) {
+  if (x87_empty(f, i)) {
     if (x87_underflow(cpu)) x87_push(f, kIndefinite);
     return;
   }
@@ -239,9 +238,18 @@ void fbstp(Cpu& cpu, const Insn& insn) {
   if (!stopped) x87_pop(f);
 }
 
-void fst_st(Cpu& cpu, const Insn& insn) { fst_register<false, true>(cpu, insn); }
-void fstp_st(Cpu& cpu, const Insn& insn) { fst_register<true, true>(cpu, insn); }
-void fstpnce(Cpu& cpu, const Insn& insn) { fst_register<true, false>(cpu, insn); }
+void fst_st(Cpu& cpu, const Insn& insn) { fst_register<false>(cpu, insn); }
+void fstp_st(Cpu& cpu, const Insn& insn) { fst_register<true>(cpu, insn); }
+
+// An alias of FSTP ST(i), but for an empty ST(0): that is popped, and nothing reported or stored.
+void fstpnce(Cpu& cpu, const Insn& insn) {
+  if (!x87_enter(cpu)) return;
+  x87_note(cpu, insn);
+  FpuState& f = cpu.s.fpu;
+  f.fsw &= static_cast<u16>(~fsw::kC1);
+  if (!x87_empty(f, 0)) x87_set(f, f.fop & 7, x87_get(f, 0));
+  x87_pop(f);
+}
 
 void fxch(Cpu& cpu, const Insn& insn) {
   if (!x87_enter(cpu)) return;
@@ -264,6 +272,7 @@ void ffree(Cpu& cpu, const Insn& insn) {
   if (!x87_enter(cpu)) return;
   x87_note(cpu, insn);
   x87_tag(cpu.s.fpu, cpu.s.fpu.fop & 7, false);
+  cpu.s.fpu.fsw &= static_cast<u16>(~fsw::kC1);
 }
 
 void ffreep(Cpu& cpu, const Insn& insn) {
@@ -271,6 +280,7 @@ void ffreep(Cpu& cpu, const Insn& insn) {
   x87_note(cpu, insn);
   FpuState& f = cpu.s.fpu;
   x87_tag(f, f.fop & 7, false);
+  f.fsw &= static_cast<u16>(~fsw::kC1);
   x87_pop(f);
 }
 
