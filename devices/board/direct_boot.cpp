@@ -289,7 +289,7 @@ Result<DirectBoot> load_multiboot(const std::vector<u8>& image, u32 header, cons
 Result<DirectBoot> DirectBoot::load(const std::string& kernel, const std::string& initrd, const std::string& append,
                                     u64 ram) {
   constexpr u32 kLinuxHeader = 0x53726448;  // "HdrS"
-  auto image = read_rom(kernel, "kernel", kSector, kMaxFile);
+  auto image = read_rom(kernel, "kernel", 1, kMaxFile);
   if (!image) return image.take_error();
   if (const auto header = multiboot_header(*image)) return load_multiboot(*image, *header, kernel, initrd, append, ram);
   if (get(*image, 0x202, 4) != kLinuxHeader || get(*image, 0x1fe, 2) != 0xaa55)

@@ -19,6 +19,7 @@ u64 Machine::board_tsc_hz() { return kTscHz; }
 
 int Machine::run(Engine& engine) {
   engine_ = &engine;
+  exit_code_.reset();
   if (!config_.start_paused) resume();
   while (!exit_code_) {
     clock_.run_posted();

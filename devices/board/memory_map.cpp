@@ -17,7 +17,7 @@ MemoryMap::MemoryMap(PhysicalMemory& memory, u64 ram, u64 vga_offset, u64 bios_o
       bios_offset_(bios_offset),
       bios_size_(bios_size),
       low_bios_offset_(bios_offset + bios_size - std::min<u64>(bios_size, mem::kMegabyte - mem::kBiosLow)),
-      shadow_writer_(memory, low_bios_offset_) {}
+      shadow_writer_(memory, low_bios_offset_, bios_offset + bios_size) {}
 
 void MemoryMap::add_fixed(u32 at, u32 size, BusTarget& target, const char* name) {
   fixed_.push_back({at, align_up(size, kPageSize), &target, name});
@@ -135,8 +135,8 @@ std::string MemoryMap::describe() const {
 
 u32 MemoryMap::ShadowWriter::read(u32 offset, unsigned size) {
   u32 value = ~0u;
-  const u64 from = rom_offset_ + offset;
-  if (from + size <= memory_.size()) std::memcpy(&value, memory_.base() + from, size);
+  const u32 first = mem::kMegabyte - mem::kBiosLow - static_cast<u32>(rom_end_ - rom_);  // ROM below it: none
+  if (offset >= first) std::memcpy(&value, memory_.base() + rom_ + (offset - first), size);
   return value;
 }
 

@@ -35,13 +35,13 @@ class MemoryMap {
   // Reads show the firmware's ROM, writes go to the RAM below: how firmware copies itself.
   class ShadowWriter final : public BusTarget {
    public:
-    ShadowWriter(PhysicalMemory& memory, u64 rom_offset) : memory_(memory), rom_offset_(rom_offset) {}
+    ShadowWriter(PhysicalMemory& memory, u64 rom, u64 rom_end) : memory_(memory), rom_(rom), rom_end_(rom_end) {}
     u32 read(u32 offset, unsigned size) override;
     void write(u32 offset, u32 value, unsigned size) override;
 
    private:
     PhysicalMemory& memory_;
-    u64 rom_offset_;  // of the byte that shows at kBiosLow
+    u64 rom_, rom_end_;  // file offsets of what shows at the end of the first megabyte
   };
   struct Fixed {
     u32 at, size;
