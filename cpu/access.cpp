@@ -19,8 +19,7 @@ void Cpu::page_fault(Linear a, u32 error_code) {
 void Cpu::segment_fault(SegReg seg) { fault(seg == kSs ? stack_fault_vector() : kGeneralProtection, 0); }
 
 void Cpu::check_alignment(Linear a, unsigned size) {
-  if ((a.value & (size - 1)) == 0) return;
-  if (s.cpl == 3 && (s.eflags & flag::kAc) != 0 && (s.cr0 & cr0::kAm) != 0) fault(kAlignmentCheck, 0);
+  if ((a.value & (size - 1)) != 0 && checks_alignment()) fault(kAlignmentCheck, 0);
 }
 
 Fill Cpu::fill_or_fault(Linear a, Access access, bool user) {

@@ -159,6 +159,7 @@ class Cpu {
   bool protected_mode() const { return (s.cr0 & cr0::kPe) != 0 && !v86(); }
   CodeSize code_size() const { return s.seg[kCs].big() ? CodeSize::k32 : CodeSize::k16; }
   u32 stack_mask() const { return s.seg[kSs].big() ? 0xffffffffu : 0xffffu; }
+  bool checks_alignment() const { return s.cpl == 3 && (s.eflags & flag::kAc) != 0 && (s.cr0 & cr0::kAm) != 0; }
   // Of an access outside SS. A 286 in real mode knows one "segment overrun exception", SS or not.
   Vector stack_fault_vector() const {
     return model.generation == Generation::k286 && real() ? kGeneralProtection : kStackFault;

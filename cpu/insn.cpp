@@ -416,6 +416,8 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   static const Op escape = row_named("Escape");
   const bool no_unit = z.meta.isa_set == ZYDIS_ISA_SET_X87 && (model.features_edx & cpuid::kFpu) == 0;
   d.insn.op = no_unit && z.mnemonic != ZYDIS_MNEMONIC_FWAIT ? escape : zydis_row(z);
+  static const Op setmo = row_named("Setmo");
+  if (is_8086 && (opcode & 0xfc) == 0xd0 && z.raw.modrm.reg == 6) d.insn.op = setmo;
   d.insn.length = static_cast<u8>(z.length + code.dropped);
   fold_operands(d.insn, z, operands);
   if (mov_cs) d.insn.operands[0].reg = kCs;

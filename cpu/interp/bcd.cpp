@@ -19,7 +19,7 @@ Handler aas(const Insn&) {
 Handler aam(const Insn&) {
   return [](Cpu& cpu, const Insn& insn) {
     const u8 base = static_cast<u8>(insn.imm);
-    if (base == 0) cpu.fault(kDivideError);
+    if (base == 0) divide_error(cpu);
     cpu.s.r16(kEax) = alu::aam(cpu.s.r8(kEax), base, cpu.s.eflags);
   };
 }

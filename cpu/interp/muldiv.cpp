@@ -32,12 +32,6 @@ Handler multiply(const Insn& insn) {
   });
 }
 
-// Up to the 186 a divide error is a trap: the address pushed is that of the next instruction.
-[[noreturn]] void divide_error(Cpu& cpu) {
-  if (cpu.model.generation == Generation::k8086) cpu.s.insn_eip = cpu.s.eip;
-  cpu.fault(kDivideError);
-}
-
 template <auto F>
 Handler divide(const Insn& insn) {
   return by_rm(insn, []<class T, class Place>() -> Handler {
@@ -50,17 +44,26 @@ Handler divide(const Insn& insn) {
   });
 }
 
-// The 8086 and 286 refuse the most negative quotient.
+// The 8086 refuses the most negative quotient, and keeps its sign where it also keeps "repeated": any REP prefix turns
+// the quotient round (SingleStepTests 8088, F6.7).
 template <class T>
-void idiv(Cpu& cpu, T divisor) {
+void idiv(Cpu& cpu, const Insn& insn, T divisor) {
   T quotient = 0, remainder = 0;
   if (!alu::idiv<T>(accumulator<T>(cpu.s), divisor, quotient, remainder)) divide_error(cpu);
-  const bool most_negative = quotient == static_cast<T>(T{1} << (alu::kBits<T> - 1));
-  if (most_negative && cpu.model.generation == Generation::k8086) divide_error(cpu);
+  if (cpu.model.generation == Generation::k8086) {
+    if (quotient == static_cast<T>(T{1} << (alu::kBits<T> - 1))) divide_error(cpu);
+    if (insn.has(prefix::kRep | prefix::kRepne)) quotient = static_cast<T>(-quotient);
+  }
   set_accumulator<T>(cpu.s, quotient, remainder);
 }
 
 }  // namespace
+
+// Up to the 186 a divide error is a trap: the address pushed is that of the next instruction.
+void divide_error(Cpu& cpu) {
+  if (cpu.model.generation == Generation::k8086) cpu.s.insn_eip = cpu.s.eip;
+  cpu.fault(kDivideError);
+}
 
 Handler mul(const Insn& insn) {
   return multiply<[](auto a, auto b, u32& f) { return alu::mul(a, b, f); }>(insn);
@@ -89,7 +92,7 @@ Handler div(const Insn& insn) {
 
 Handler idiv(const Insn& insn) {
   return by_rm(insn, []<class T, class Place>() -> Handler {
-    return [](Cpu& cpu, const Insn& insn) { idiv<T>(cpu, Place::get(cpu, insn)); };
+    return [](Cpu& cpu, const Insn& insn) { idiv<T>(cpu, insn, Place::get(cpu, insn)); };
   });
 }
 

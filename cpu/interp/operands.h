@@ -8,6 +8,8 @@ namespace umbra::interp {
 
 Handler mov_system(const Insn& insn);  // MOV to and from control and debug registers: system.cpp
 
+[[noreturn]] void divide_error(Cpu& cpu);  // muldiv.cpp
+
 inline u32 effective_address(CpuState& s, const Insn& insn) {
   return (s.r32(insn.base) + s.r32(insn.index) * insn.scale + static_cast<u32>(insn.disp)) & insn.address_mask;
 }

@@ -68,4 +68,14 @@ Handler shrd(const Insn& insn) {
   return double_shift<[](auto a, auto b, unsigned n, u32& f) { return alu::shrd(a, b, n, f); }>(insn);
 }
 
+// D0-D3 /6 of an 8086: all ones, by CL only when it is not 0.
+Handler setmo(const Insn& insn) {
+  return by_rm(insn, []<class T, class Place>() -> Handler {
+    return [](Cpu& cpu, const Insn& insn) {
+      if (count_of(cpu, insn, 1) == 0) return;
+      Place::modify(cpu, insn, [&](T) { return alu::logic(static_cast<T>(-1), cpu.s.eflags); });
+    };
+  });
+}
+
 }  // namespace umbra::interp

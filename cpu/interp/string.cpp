@@ -57,6 +57,7 @@ u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*
   const u8 right = store ? Segment::kWritable : Segment::kReadable;
   if ((g.access & right) == 0 || !g.inside(offset, sizeof(T))) return 0;
   const Linear a(g.base + offset);
+  if ((a.value & (sizeof(T) - 1)) != 0 && cpu.checks_alignment()) return 0;
   const ShadowTable& table = *cpu.mmu.table();
   const u64 addend = store ? table.store[page_of(a)] : table.load[page_of(a)];
   if (addend == 0) return 0;

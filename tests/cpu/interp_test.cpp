@@ -237,4 +237,45 @@ TEST_CASE("decoded blocks are bounded and survive being emptied") {
   CHECK(m.cpu.s.r32(kEax) == 600 * 3000);
 }
 
+TEST_CASE("an 8086 traps divide errors behind the instruction, turns REP IDIV round and has SETMO") {
+  TestMachine m("8086");
+  m.poke(0, {0, 0x06, 0, 0});  // vector 0 -> 0000:0600
+  m.poke(0x600, {kHlt});
+  m.poke(0x700, {0xd4, 0x00});  // aam 0
+  m.go(0, 0x700);
+  m.cpu.s.r16(kEsp) = 0x500;
+  m.run();
+  CHECK(m.peek<u16>(0x4fa) == 0x702);
+  m.poke(0x710, {0xf3, 0xf6, 0xfb, 0xd0, 0xf2, kHlt});  // rep idiv bl; setmo dl
+  m.cpu.s.activity = Activity::kRunning;
+  m.go(0, 0x710);
+  m.cpu.s.r16(kEax) = 100;
+  m.cpu.s.r8(kEbx) = 7;
+  m.run();
+  CHECK(m.cpu.s.r8(kEax) == static_cast<u8>(-14));
+  CHECK(m.cpu.s.r8(kEdx) == 0xff);
+}
+
+TEST_CASE("REP MOVS checks alignment like single moves") {
+  TestMachine m;
+  m.flat32();
+  m.cpu.s.cr0 |= cr0::kAm;
+  m.cpu.s.eflags |= flag::kAc;
+  m.cpu.s.idtr = {};
+  m.poke(0x1000, {0xf3, 0xa5, kHlt});
+  m.cpu.s.eip = 0x1000;
+  m.cpu.s.r32(kEsi) = 0x2001;
+  m.cpu.s.r32(kEdi) = 0x3000;
+  m.cpu.s.r32(kEcx) = 8;
+  m.run();  // ring 0 does not care
+  CHECK(m.cpu.s.r32(kEcx) == 0);
+  m.cpu.s.activity = Activity::kRunning;
+  m.cpu.set_cpl(3);
+  m.cpu.s.eip = 0x1000;
+  m.cpu.s.r32(kEsi) = 0x2001;
+  m.cpu.s.r32(kEcx) = 8;
+  CHECK(m.run() == Stop::kShutdown);  // #AC, and no IDT to take it
+  CHECK(m.cpu.s.r32(kEcx) == 8);
+}
+
 }  // namespace umbra
