@@ -156,11 +156,13 @@ class Handle final : public CharDev {
   explicit Handle(std::shared_ptr<StreamDev> dev) : dev_(std::move(dev)) {
     dev_->room = [this] { return room(); };
     dev_->receive = [this](std::span<const u8> b) { receive(b); };
+    dev_->opened = [this] { opened(); };
   }
   ~Handle() override {
     dev_->drain();
     dev_->room = [] { return std::size_t{0}; };
     dev_->receive = [](std::span<const u8>) {};
+    dev_->opened = [] {};
   }
   std::size_t write(std::span<const u8> bytes) override { return dev_->write(bytes); }
   void room_available() override { dev_->room_available(); }
@@ -218,6 +220,9 @@ void accept_next(IoLoop& loop, int listener, std::weak_ptr<StreamDev> weak) {
     loop.set_events(listener, 0);
     dev->on_close = [&loop, listener] { loop.set_events(listener, POLLIN); };
     dev->start(peer, peer);
+    loop.to_machine([weak] {
+      if (const auto opened = weak.lock()) opened->opened();
+    });
   });
 }
 

@@ -87,9 +87,12 @@ Monitor::Monitor(std::unique_ptr<CharDev> stream, MonitorLinks links)
   if (!stream_) return;
   stream_->room = [] { return std::size_t{1024}; };
   stream_->receive = [this](std::span<const u8> bytes) { editor_.input(bytes); };
+  stream_->opened = [this] {
+    say("Umbra monitor - type 'help' for the commands\n");
+    editor_.show_prompt();
+  };
   stream_->room_available();
-  say("Umbra monitor - type 'help' for the commands\n");
-  editor_.show_prompt();
+  if (stream_->connected()) stream_->opened();
 }
 
 Monitor::~Monitor() {

@@ -21,6 +21,8 @@ class CharDev {
   // How many bytes the device can take now; the back end asks before it delivers and holds the rest.
   std::function<std::size_t()> room = [] { return std::size_t{0}; };
   Receiver receive = [](std::span<const u8>) {};
+  // The far end has come (a socket's peer); called on the processor's thread.
+  std::function<void()> opened = [] {};
   // The device calls this when it has room again.
   virtual void room_available() {}
   virtual bool connected() const { return true; }
