@@ -45,6 +45,7 @@ int Machine::run(Engine& engine) {
         break;
     }
   }
+  std::lock_guard lock(sleep_mutex_);  // nobody is about to kick an engine that its owner destroys now
   engine_ = nullptr;
   return *exit_code_;
 }
@@ -62,9 +63,9 @@ void Machine::kick() {
   {
     std::lock_guard lock(sleep_mutex_);
     kicked_ = true;
+    if (Engine* engine = engine_) engine->kick();
   }
   wake_.notify_one();
-  if (Engine* engine = engine_) engine->kick();
 }
 
 // --- control ---------------------------------------------------------------------------------------------------------
@@ -76,12 +77,16 @@ void Machine::tell(MachineEvent event) {
 void Machine::pause(MachineEvent why) {
   if (!running_) return;
   time_.pause();
+  paused_since_ = std::chrono::steady_clock::now();
   running_ = false;
   tell(why);
 }
 
 void Machine::resume() {
   if (running_ || powered_off_) return;
+  // The clock on the wall has gone on, unless the guest's is to follow the guest (-rtc clock=vm).
+  if (paused_since_ && !config_.rtc_follows_guest)
+    rtc_.skip(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - *paused_since_));
   time_.resume();
   running_ = true;
   tell(MachineEvent::kResume);
@@ -142,6 +147,10 @@ void Machine::perform_reset() {
   if (config_.no_reboot && !suspended_) return shut_down();
   suspended_ = false;
   powered_off_ = false;
+  if (!config_.boot_once.empty()) {
+    config_.boot_once.clear();
+    set_cmos();
+  }
   reset_devices();
   tell(MachineEvent::kReset);
 }

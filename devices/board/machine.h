@@ -198,6 +198,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   std::atomic<bool> running_{false};
   std::atomic<bool> suspended_{false};
   bool powered_off_ = false;
+  std::optional<std::chrono::steady_clock::time_point> paused_since_;
   bool reset_requested_ = false;
   std::optional<int> exit_code_;
 

@@ -137,7 +137,6 @@ void Machine::wire_ports() {
   ports_.add(port::kDmaPages, 16, dma_.page_ports(), "dma pages");
   ports_.add(port::kPost, 1, post_, "post");
   ports_.add(port::kSystemA, 1, system_a_, "port92");
-  ports_.add(port::kApm, 2, pm_.apm_ports(), "apm");
   ports_.add(port::kDmaHigh, 32, dma_.high_ports(), "dma");
   ports_.add(port::kFerr, 2, ferr_ports_, "ferr");
   for (unsigned i = 0; i < 2; ++i) {
@@ -149,7 +148,10 @@ void Machine::wire_ports() {
   ports_.add(port::kFwCfg, 2, fw_cfg_.ports(), "fw_cfg", 2);
   ports_.add(port::kFwCfgDma, 8, fw_cfg_.dma_ports(), "fw_cfg dma", 4);
   ports_.add(port::kPciConfig, 8, pci_.config_ports(), "pci config", 4);
-  ports_.add(port::kGpe, 4, pm_.gpe_ports(), "gpe", 4);
+  if (config_.acpi) {
+    ports_.add(port::kApm, 2, pm_.apm_ports(), "apm");
+    ports_.add(port::kGpe, 4, pm_.gpe_ports(), "gpe", 4);
+  }
   if (vga_) {
     ports_.add(port::kVga, 0x30, vga_->ports(), "vga");
     ports_.add(port::kDispi, 3, vga_->dispi_ports(), "vbe", 2);
@@ -204,7 +206,7 @@ void Machine::wire_pci() {
   put(slot::kHostBridge, bridge_);
   put(slot::kIsaBridge, piix3_);
   put(slot::kIde, ide_function_);
-  put(slot::kPower, pm_);
+  if (config_.acpi) put(slot::kPower, pm_);
   if (vga_function_) put(slot::kVga, *vga_function_);
   pci_.connect_reset_control(piix3_.reset_control());
   pci_.on_ranges_changed([this] { move_bars(); });

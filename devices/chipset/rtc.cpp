@@ -115,6 +115,12 @@ i64 Rtc::time_micros() const { return r_.stopped ? r_.stopped_at : r_.offset + m
 
 i64 Rtc::seconds() const { return floor_div(time_micros(), kSecond); }
 
+void Rtc::skip(std::chrono::microseconds time) {
+  if (r_.stopped) return;
+  r_.offset += time.count();
+  schedule();
+}
+
 u64 Rtc::period() const {
   unsigned rate = r_.cmos[kA] & 15;
   if (rate == 0 || (r_.cmos[kA] & 0x70) > 0x20) return 0;

@@ -223,6 +223,38 @@ TEST_CASE("Stopped from another thread the machine's time stands still, and goes
   CHECK(r.machine().clock().now() > resumed_at);
 }
 
+TEST_CASE("The real-time clock goes on over a pause, unless it follows the guest") {
+  for (const bool follows : {false, true}) {
+    MachineConfig config = BoardRig::config();
+    config.rtc_start = 1'000'000'000;
+    config.rtc_follows_guest = follows;
+    RomRig r(kHalt, std::move(config));
+    std::thread other([&] {
+      r.machine().stop();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+      r.machine().cont();
+      r.machine().quit(3);
+    });
+    CHECK(r.machine().run(*r.board.engine) == 3);
+    other.join();
+    CHECK((r.machine().rtc().seconds() > 1'000'000'000) == !follows);
+  }
+}
+
+TEST_CASE("-boot once holds until the first reset, -no-acpi takes the power management function away") {
+  MachineConfig config = BoardRig::config();
+  config.boot_order = "ca";
+  config.boot_once = "d";
+  config.acpi = false;
+  RomRig r(kHalt, std::move(config));
+  CHECK(r.machine().rtc().cmos(0x3d) == 0x03);
+  CHECK(r.machine().pci().at(1, 3) == nullptr);
+  CHECK(r.in(0xb2, 1) == 0xff);
+  r.machine().reset();
+  r.board.run_until([&] { return r.machine().rtc().cmos(0x3d) == 0x12; }, 5);
+  CHECK(r.machine().rtc().cmos(0x3d) == 0x12);
+}
+
 TEST_CASE("A halted guest costs next to no host time") {
   BoardRig rig;  // SeaBIOS, waiting to try again with its timer running
   REQUIRE(rig.machine != nullptr);
