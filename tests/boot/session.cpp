@@ -104,7 +104,7 @@ Session::Session(const std::string& emulator, const std::vector<std::string>& op
   for (const char* w : {"-display", "none", "-monitor"}) words.emplace_back(w);
   words.push_back("unix:" + folder_ + "/monitor,server,nowait");
   words.emplace_back("-serial");
-  words.push_back("unix:" + folder_ + "/serial,server,nowait");
+  words.push_back("unix:" + folder_ + "/serial,server");
   start_ = std::chrono::steady_clock::now();
   pid_ = ::fork();
   if (pid_ == 0) {
