@@ -41,7 +41,7 @@ Result<std::vector<u8>> read_rom(const std::string& path, const char* what, u64 
   std::fclose(file);
   if (failed) return Error{format("cannot read the %s '%s'", what, path.c_str())};
   if (n < min || n > max) {
-    const std::string size = n > max ? "larger" : n == 0 ? "empty" : format("%zu bytes", n);
+    const std::string size = n > max ? "too large" : n == 0 ? "empty" : format("%zu bytes long", n);
     return Error{format("the %s '%s' is %s; expected %llu to %llu KiB", what, path.c_str(), size.c_str(),
                         static_cast<unsigned long long>(min / 1024), static_cast<unsigned long long>(max / 1024))};
   }

@@ -53,6 +53,12 @@ Interpreter::Block* Interpreter::insert(const Block& block, const Insn* insns) {
   const u32 in_first = std::min<u32>(b.bytes, kPageSize - b.offset);
   register_page(b, b.page, 0, b.offset, b.offset + in_first - 1);
   if (b.second_page != kNoPage) register_page(b, b.second_page, 1, 0, kMaxInsnLength - 1);
+  if (log_on(Log::kInAsm)) {
+    u32 linear = b.linear;
+    for (u32 i = 0; i < b.count; linear += b.insns[i++].length)
+      log(Log::kInAsm, "%08x  %s", linear, disassemble(b.insns[i], linear, b.size).c_str());
+    log(Log::kInAsm, "----");
+  }
   return &b;
 }
 

@@ -2,6 +2,7 @@
 
 #include "cpu/base/log.h"
 #include "cpu/interp/bind.h"
+#include "cpu/show.h"
 
 namespace umbra {
 namespace {
@@ -21,7 +22,12 @@ u32 looked_at(const Insn& insn, u32 left) {
   return insn.op == Op::kInvalid ? std::min<u32>(left, kMaxInsnLength) : insn.length;
 }
 
-void trace(const Cpu& cpu) { log(Log::kExec, "%04x:%08x", cpu.s.seg[kCs].selector, static_cast<u32>(cpu.s.eip)); }
+constexpr u32 kTraced = static_cast<u32>(Log::kExec) | static_cast<u32>(Log::kCpu);
+
+void trace(Cpu& cpu) {
+  log(Log::kExec, "%04x:%08x", cpu.s.seg[kCs].selector, static_cast<u32>(cpu.s.eip));
+  if (log_on(Log::kCpu)) log(Log::kCpu, "%s", show_registers(cpu.s, cpu.mmu.memory().a20()).c_str());
+}
 
 }  // namespace
 
@@ -67,7 +73,7 @@ void Interpreter::run_blocks(Cpu& cpu, bool once) {
     Block* block = find(cpu);
     if (block == nullptr || u64{static_cast<u32>(s.eip)} + block->bytes - 1 > s.seg[kCs].limit)
       return execute_singly(cpu);
-    if (log_on(Log::kExec)) trace(cpu);
+    if ((g_log_mask & kTraced) != 0) trace(cpu);
     execute(cpu, *block);
   } while (!once && cpu.pending.load(std::memory_order_relaxed) == 0 && s.activity == Activity::kRunning);
 }
@@ -108,7 +114,7 @@ void Interpreter::execute_singly(Cpu& cpu) {
   if (cpu.begin_insn()) return;
   s.shadow = 0;
   const Insn insn = decode_singly(cpu);
-  if (log_on(Log::kExec)) trace(cpu);
+  if ((g_log_mask & kTraced) != 0) trace(cpu);
   s.eip = static_cast<u32>(s.eip + insn.length);
   bind(insn)(cpu, insn);
   ++counts_.retired;
