@@ -62,6 +62,28 @@ ZydisDecoder make_decoder(ZydisMachineMode mode, ZydisStackWidth width) {
   return d;
 }
 
+// Zydis counts these as the first MMX; the Pentium III brought them.
+bool mmx_came_with_sse(ZydisMnemonic m) {
+  switch (m) {
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_MOVNTQ:
+    case ZYDIS_MNEMONIC_PAVGB:
+    case ZYDIS_MNEMONIC_PAVGW:
+    case ZYDIS_MNEMONIC_PEXTRW:
+    case ZYDIS_MNEMONIC_PINSRW:
+    case ZYDIS_MNEMONIC_PMAXSW:
+    case ZYDIS_MNEMONIC_PMAXUB:
+    case ZYDIS_MNEMONIC_PMINSW:
+    case ZYDIS_MNEMONIC_PMINUB:
+    case ZYDIS_MNEMONIC_PMULHUW:
+    case ZYDIS_MNEMONIC_PSADBW:
+    case ZYDIS_MNEMONIC_PSHUFW:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool has_isa_set(const CpuModel& m, const ZydisDecodedInstruction& z) {
   switch (z.meta.isa_set) {
     case ZYDIS_ISA_SET_I86:
@@ -106,7 +128,7 @@ bool has_isa_set(const CpuModel& m, const ZydisDecodedInstruction& z) {
     case ZYDIS_ISA_SET_FCMOV:
       return (m.features_edx & (cpuid::kCmov | cpuid::kFpu)) == (cpuid::kCmov | cpuid::kFpu);
     case ZYDIS_ISA_SET_PENTIUMMMX:
-      return (m.features_edx & cpuid::kMmx) != 0;
+      return (m.features_edx & (mmx_came_with_sse(z.mnemonic) ? cpuid::kSse : cpuid::kMmx)) != 0;
     case ZYDIS_ISA_SET_FXSAVE:
       return (m.features_edx & cpuid::kFxsr) != 0;
     case ZYDIS_ISA_SET_SSE:
