@@ -18,7 +18,7 @@ inline constexpr u16 kCode32 = 0x23, kData32 = 0x2b;  // a Linux process' own
 inline constexpr u16 kCode16 = 0x07, kData16 = 0x0f;  // the first two in its LDT
 
 // A 16-bit stack segment takes SP from an IRET; the upper half of ESP stays what the host's stub had.
-inline constexpr u32 kEspHigh16 = 0x50000000;
+inline constexpr u32 kEspHigh16 = 0x08000000;
 
 struct Input {
   u32 gpr[8] = {};

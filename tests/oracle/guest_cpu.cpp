@@ -3,15 +3,10 @@
 #include <cstring>
 
 #include "cpu/base/log.h"
-#include "cpu/interp/interp.h"
+#include "tests/cpu/engines.h"
 
 namespace umbra::oracle {
 namespace {
-
-std::unique_ptr<Engine> make_engine(const std::string& name, PhysicalMemory& memory) {
-  if (name == "interp") return std::make_unique<Interpreter>(memory);
-  return nullptr;
-}
 
 Segment segment(u16 selector, u16 rights, u32 base, u32 limit) {
   Segment s;
@@ -38,7 +33,7 @@ Result<std::unique_ptr<GuestCpu>> GuestCpu::create(const std::string& engine) {
   g->memory_->set_a20(true);
   g->cpu_ = std::make_unique<Cpu>(*find_cpu_model(kDefaultCpuModel), *g->memory_, g->ports_, g->pic_, g->host_);
   g->engine_ = make_engine(engine, *g->memory_);
-  if (g->engine_ == nullptr) return Error{"there is no engine \"" + engine + "\"; this build has interp"};
+  if (g->engine_ == nullptr) return Error{"this build, or this host, has no engine " + engine};
   g->build_tables();
   g->build_state(false);
   g->build_state(true);

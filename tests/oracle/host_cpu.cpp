@@ -16,8 +16,8 @@
 
 #include "cpu/base/log.h"
 
-#define UMBRA_STUB 0x50000000
-#define UMBRA_CONTROL 0x50001000
+#define UMBRA_STUB 0x08000000
+#define UMBRA_CONTROL 0x08001000
 
 namespace umbra::oracle {
 namespace {
@@ -108,10 +108,14 @@ umbra_oracle_resume:
 umbra_oracle_end:
 )");
 
-void on_signal(int number, siginfo_t*, void* raw) {
+struct sigaction g_previous[32];  // the engine's, if it catches signals of its own
+
+void on_signal(int number, siginfo_t* info, void* raw) {
   auto& context = *static_cast<ucontext_t*>(raw);
   auto& g = context.uc_mcontext.gregs;
-  if (!g_running || (g[REG_CSGSFS] & 0xffff) == 0x33) {  // ours, not the guest's
+  if (!g_running || (g[REG_CSGSFS] & 0xffff) == 0x33) {  // not the guest's
+    const struct sigaction& previous = g_previous[number];
+    if ((previous.sa_flags & SA_SIGINFO) != 0) return previous.sa_sigaction(number, info, raw);
     dprintf(2, "oracle_run: signal %d at %llx, address %llx, outside of guest code, in %s\n", number,
             static_cast<unsigned long long>(g[REG_RIP]), static_cast<unsigned long long>(g[REG_CR2]), g_name);
     signal(number, SIG_DFL);
@@ -180,7 +184,7 @@ Result<std::unique_ptr<HostCpu>> HostCpu::create() {
   struct sigaction action {};
   action.sa_sigaction = on_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigaction(s, &action, nullptr);
+  for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigaction(s, &action, &g_previous[s]);
 
   // Does it work at all? An INT3 in each kind of segment must come back as one.
   for (bool wide : {true, false}) {

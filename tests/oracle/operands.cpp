@@ -8,6 +8,8 @@ namespace umbra::oracle {
 
 namespace {
 
+constexpr u32 kMisalignedMode = 1u << 17;  // of MXCSR, on AMD hosts alone
+
 template <class T, std::size_t N>
 T pick(const T (&list)[N], unsigned n) {
   return list[n % N];
@@ -73,6 +75,8 @@ u32 Operands::solve_address(const Insn& insn, Input& in, u32 target) {
   const u32 disp = static_cast<u32>(insn.disp);
   if (insn.base != kNoReg && insn.base == insn.index) {
     set(insn.base, (target - disp) / (1u + insn.scale));
+  } else if (insn.base == kEsp && insn.index != kNoReg) {  // the stack stays where it is
+    set(insn.index, (target - disp - in.gpr[kEsp]) / insn.scale);
   } else if (insn.base != kNoReg) {
     const u32 scaled = insn.index != kNoReg ? in.gpr[insn.index] * insn.scale : 0;
     set(insn.base, target - disp - scaled);
@@ -156,13 +160,13 @@ void Operands::fill_memory(const Template& t, u32 at, const Poke& poke) {
     const u32 target = code_target(t);
     std::memcpy(bytes, &target, 4);
   } else if (insn.op == Op::kLdmxcsr) {
-    const u32 v = below(4) != 0 ? bits() & 0xffff : bits();
+    const u32 v = below(4) != 0 ? bits() & 0xffff : bits() & ~kMisalignedMode;
     std::memcpy(bytes, &v, 4);
   } else if (is(insn, {Op::kFldenv, Op::kFrstor, Op::kFxrstor})) {
     FpuState f;
     fill_fpu(f);
     if (insn.op == Op::kFrstor) f.fsw = static_cast<u16>(bits());
-    if (below(8) == 0 && at >= kDataAt && at + sizeof f <= kDataAt + kDataSize) f.mxcsr = bits();
+    if (below(8) == 0 && at >= kDataAt && at + sizeof f <= kDataAt + kDataSize) f.mxcsr = bits() & ~kMisalignedMode;
     poke(at, &f, sizeof f);
     return;
   } else if (insn.op == Op::kFbld) {

@@ -85,16 +85,18 @@ class Writer {
   void memory(std::vector<u8>& bytes, u8 modrm, bool a32) {
     const unsigned mod = modrm >> 6, rm = modrm & 7;
     bool absolute = mod == 0 && rm == (a32 ? 5 : 6);
+    bool by_esp = false;
     if (a32 && rm == 4) {
       bytes.push_back(static_cast<u8>(random_()));
       absolute = mod == 0 && (bytes.back() & 7) == 5;
+      by_esp = (bytes.back() & 7) == 4;
     }
     if (absolute) {
       address(bytes, a32);
     } else if (mod == 1) {
       bytes.push_back(static_cast<u8>(random_()));
     } else if (mod == 2) {
-      number(bytes, static_cast<u32>(random_()), a32);
+      number(bytes, static_cast<u32>(by_esp ? random_() & 0x3ff : random_()), a32);  // ESP stays near its page
     }
   }
   void address(std::vector<u8>& bytes, bool a32) {
