@@ -1,7 +1,7 @@
 // Transcendental functions for hosts without an x87, by the C library's long double: 113 bits on AArch64, 64 on x86,
-// where this file only serves tests. Within an ulp of the exact result; no two x87 models agree on the last bit either.
-// Special operands follow the tables of each instruction in SDM vol. 2. Rounding control is not applied to the last
-// bit.
+// where this file only serves tests and results are within three units of the last place of the host's. No two x87
+// models agree on the last bit either. Special operands follow the tables of each instruction in SDM vol. 2. Rounding
+// control is not applied to the last bit.
 #include "cpu/interp/x87_transcendental.h"
 
 #include <bit>
