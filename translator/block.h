@@ -58,6 +58,7 @@ struct Site {
   u32 eip = 0;
   u32 host = 0;              // offset of its code in the block's
   bool inline_code = false;  // a callout here means that a lane missed
+  bool checked = false;      // keeps missing in windows: stays with the table lane
   u16 hidden_faults = 0;     // signals taken here
   Insn insn;
 };
@@ -78,6 +79,7 @@ struct Block {
   u32 entry = 0;  // offset of the entry without a poll
   u32 cold = 0;   // offset of the out-of-line part, which cannot fault
   bool valid = true;
+  bool window = false;  // reaches memory through the window lane
   u8 exit_count = 0;
   Exit exits[2];
   Site* sites = nullptr;

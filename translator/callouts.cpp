@@ -6,6 +6,10 @@
 
 namespace umbra {
 
+namespace {
+constexpr u32 kTooManyFaults = 8;  // signals that ended in a callout: the check is cheaper
+}
+
 u8* Translator::callout_entry(void* self, Site* site) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
@@ -16,6 +20,10 @@ u8* Translator::fault_entry(void* self, Site* site) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
   u8* where = t.callout(*site);
+  if (site->hidden_faults >= kTooManyFaults && !site->checked) {
+    t.demote(*site);
+    if (where == nullptr) where = t.next();
+  }
   if (where == nullptr) {
     Site* following = site + 1;
     const bool last = following == site->block->sites + site->block->count;

@@ -17,6 +17,8 @@ struct alignas(64) Context {
   u64 resume = 0;           // where the leaving stub jumps once guest registers are loaded
   u32 fpu_away = 1;         // 0: the host's x87 and SSE units hold the guest's state, else CpuState::fpu does
   u32 host_mxcsr = 0x1f80;  // what C++ expects
+  u64 window = 0;           // where GS must point: the window of the current space and privilege
+  u64 window_loaded = 0;    // where it does
 };
 static_assert(sizeof(Context) == 64);
 

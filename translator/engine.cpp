@@ -34,11 +34,13 @@ Translator::Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend
   context.engine = this;
   backend_->start(*cache_, {this, callout_entry, fault_entry, miss_entry, poll_entry});
   stub_bytes_ = cache_->used();
+  windows_ = options.windows && backend_->has_windows();
   memory_.add_watcher(static_cast<CodeWatcher&>(*this));
   memory_.add_watcher(static_cast<LayoutWatcher&>(*this));
 }
 
 Translator::~Translator() {
+  sampler_.reset();
   memory_.remove_watcher(static_cast<CodeWatcher&>(*this));
   memory_.remove_watcher(static_cast<LayoutWatcher&>(*this));
   munmap(sites_, kSiteBytes);
@@ -48,6 +50,12 @@ Stop Translator::run(Cpu& cpu) {
   cpu_ = &cpu;
   thread_ = pthread_self();
   const FaultScope faults(*this);
+  cpu.mmu.enable_windows(windows_);
+  cache_->context().window_loaded = 0;  // another engine may have used the register since
+  if (windows_) {
+    if (sampler_ == nullptr) sampler_ = std::make_unique<Sampler>(sample_entry, this);
+    sampler_->start();
+  }
   u8* where = go(next());
   if (where != backend_->exit_code()) backend_->enter(cpu.s, where);
   in_generated_ = 0;
@@ -90,6 +98,7 @@ u8* Translator::next() {
     }
     cpu.s.shadow = 0;
     if (flush_wanted_) flush_now();
+    if (sampled_ != 0) promote();
     if (u8* code = find_code()) return code;
     interpret();
   }
@@ -113,6 +122,7 @@ u8* Translator::find_code() {
   Context& context = cache_->context();
   context.dispatch = reinterpret_cast<u64>(space_->table());
   context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
+  context.window = reinterpret_cast<u64>(cpu.mmu.window());
 
   const u32 eip = static_cast<u32>(cpu.s.eip);
   if (const u32 offset = space_->table()[eip]; offset != 0) return cache_->base() + offset;
@@ -159,12 +169,16 @@ void Translator::code_written(u64 page, u32 offset, u32 size) {
   ++stats_.code_writes;
   for (Block* block : code_pages_.take_overlapping(page, offset, size)) {
     ++stats_.invalidated_blocks;
-    block->valid = false;
-    backend_->redirect(*block);
-    spaces_.clear(block->key.eip, cache_->offset(block->code));
-    const auto found = by_key_.find(block->key);
-    if (found != by_key_.end() && found->second == block) by_key_.erase(found);
+    kill(*block);
   }
+}
+
+void Translator::kill(Block& block) {
+  block.valid = false;
+  backend_->redirect(block);
+  spaces_.clear(block.key.eip, cache_->offset(block.code));
+  const auto found = by_key_.find(block.key);
+  if (found != by_key_.end() && found->second == &block) by_key_.erase(found);
 }
 
 void Translator::layout_changed(Phys, u64) { flush_wanted_ = true; }

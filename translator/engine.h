@@ -19,12 +19,14 @@
 #include <csignal>
 #include <deque>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "cpu/engine.h"
 #include "cpu/interp/interp.h"
 #include "translator/link.h"
 #include "translator/lowering.h"
+#include "translator/sampler.h"
 #include "translator/smc.h"
 #include "translator/stats.h"
 
@@ -34,7 +36,9 @@ struct TranslatorOptions {
   u32 code_bytes = 64u << 20;
   u32 max_block_insns = kMaxBlockInsns;
   bool chain = true;
-  bool verify = false;  // every block through the independent verifier
+  bool windows = true;          // hot code reaches memory through windows, where the host can
+  bool always_windows = false;  // all code does, from its first translation (tests)
+  bool verify = false;          // every block through the independent verifier
 };
 
 class Translator final : public Engine, private CodeWatcher, private LayoutWatcher {
@@ -91,6 +95,14 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void flush_now();
   void trace(const Block& block) const;
   Block* block_at(const u8* pc) const;
+  void kill(Block& block);
+
+  // Hot code (hot.cpp): sampled, then translated again for the window lane.
+  static void sample_entry(void* self, void* ucontext);
+  void sample(const void* pc);
+  void promote();
+  void demote(Site& site);
+  bool fix_window_fault(Site* site, const siginfo_t& info, bool write);
 
   std::unique_ptr<CodeCache> cache_;
   std::unique_ptr<Backend> backend_;
@@ -110,12 +122,20 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   pthread_t thread_{};
   bool flush_wanted_ = false;
 
+  std::unique_ptr<Sampler> sampler_;
+  static constexpr u32 kSamples = 16;
+  u64 sampled_pages_[kSamples] = {};  // written by the signal handler, emptied by promote()
+  volatile std::sig_atomic_t sampled_ = 0;
+  std::unordered_map<u64, u32> heat_;  // physical page: samples
+  std::unordered_set<u64> checked_;    // physical addresses of instructions that windows do not suit
+
   std::deque<Block> blocks_;  // in the order of their code
   std::unordered_map<BlockKey, Block*, KeyHash> by_key_;
   std::unordered_multimap<BlockKey, PendingExit, KeyHash> incoming_;  // chained, or waiting for the target
   Site* sites_ = nullptr;  // arena, in the low 2 GiB when the host has room there: a short immediate
   u32 sites_used_ = 0;
   u32 stub_bytes_ = 0;
+  bool windows_ = false;
 };
 
 }  // namespace umbra

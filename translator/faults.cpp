@@ -84,6 +84,7 @@ bool Translator::handle_fault(const siginfo_t& info, void* ucontext, const void*
   for (Site& s : block->insns())
     if (s.host <= offset) site = &s;
   if (site == nullptr || offset >= block->cold) return false;
+  if (fix_window_fault(site, info, backend_->was_write(ucontext))) return true;
   ++stats_.host_faults;
   ++site->hidden_faults;
   backend_->divert_to_fault(ucontext, *site);

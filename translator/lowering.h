@@ -37,7 +37,11 @@ class Backend {
   virtual u8* exit_code() const = 0;
   // Changes a signal frame that stopped in generated code so that it goes on in a C++ entry.
   virtual void divert_to_fault(void* ucontext, Site& site) = 0;
+  virtual bool was_write(const void* ucontext) const = 0;
   virtual void divert_to_poll(void* ucontext, u32 eip) = 0;
+  // Points the window register there at once (in a signal handler).
+  virtual void load_window(u64 base) = 0;
+  virtual bool has_windows() const = 0;
   // Host code as text, one instruction a line.
   virtual std::string listing(std::span<const u8> code) const = 0;
 };

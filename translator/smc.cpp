@@ -59,6 +59,17 @@ std::vector<Block*> CodePages::take_overlapping(u64 number, u32 offset, u32 size
   return hit;
 }
 
+std::vector<Block*> CodePages::take_all(u64 number) {
+  std::vector<Block*> taken;
+  const auto page = pages_.find(number);
+  if (page == pages_.end()) return taken;
+  for (Block* block : page->second.blocks)
+    if (block->valid) taken.push_back(block);
+  page->second.blocks.clear();
+  page->second.bytes.reset();
+  return taken;
+}
+
 u32 CodePages::deaths(u64 number) const {
   const auto page = pages_.find(number);
   return page == pages_.end() ? 0 : page->second.deaths;

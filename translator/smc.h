@@ -16,6 +16,8 @@ class CodePages {
   bool add(u64 page, Block& block);
   // The live blocks that own one of these bytes; they are forgotten here.
   std::vector<Block*> take_overlapping(u64 page, u32 offset, u32 size);
+  // All live blocks of the page, to be made again.
+  std::vector<Block*> take_all(u64 page);
   bool covers(u64 page, u32 offset, u32 size) const;
   // How often blocks of this page died: a page that thrashes is better interpreted.
   u32 deaths(u64 page) const;

@@ -25,6 +25,11 @@ struct Statistics {
   u64 dispatch_misses = 0;
   u64 polls = 0;
   u64 host_faults = 0;   // signals turned into callouts
+  u64 window_fixes = 0;  // signals that mapped a page into a window
+  u64 samples = 0;
+  u64 hot_pages = 0;
+  u64 demoted = 0;  // instructions taken back to the table lane
+  u64 window_blocks = 0;
   u64 guest_faults = 0;  // exceptions delivered
   u64 invalidated_blocks = 0;
   u64 code_writes = 0;  // stores to pages that hold code

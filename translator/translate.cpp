@@ -8,6 +8,7 @@ namespace umbra {
 namespace {
 
 constexpr u32 kMaxSites = 1u << 20;
+constexpr u32 kHot = 2;           // samples
 constexpr u32 kThrashing = 2000;  // blocks of one page that died: from here on it is interpreted
 
 }  // namespace
@@ -53,6 +54,9 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
     return nullptr;
   }
   if (block.guest_size > room) block.second_page = second;
+  block.window = windows_ && (options_.always_windows || heat_[page_of(at)] >= kHot);
+  if (block.window && !checked_.empty())
+    for (Site& site : block.insns()) site.checked = checked_.contains(key.phys + (site.eip - key.eip));
   if (!backend_->emit(block)) {
     blocks_.pop_back();
     flush_now();
@@ -66,6 +70,7 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
     chain_to(block);
   }
   ++stats_.translations;
+  stats_.window_blocks += block.window ? 1 : 0;
   stats_.guest_insns += block.count;
   stats_.guest_bytes += block.guest_size;
   stats_.host_bytes += block.host_size;

@@ -117,3 +117,10 @@ TEST_CASE("A code cache that is always full changes nothing") {
 }
 
 TEST_CASE("MMX and SSE streams run alike") { lock_step({4, 4000, true, {}, false}); }
+
+TEST_CASE("The window lane gives the same results as the table lane") {
+  TranslatorOptions options;
+  options.always_windows = true;
+  lock_step({5, 4000, false, options});
+  lock_step({6, 2000, true, options, false});
+}

@@ -1,5 +1,6 @@
 #include "translator/x64/backend.h"
 
+#include <sys/auxv.h>
 #include <ucontext.h>
 
 #include <cstring>
@@ -58,6 +59,18 @@ void X64Backend::divert_to_fault(void* ucontext, Site& site) {
   auto& registers = static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs;
   registers[REG_R10] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(&site));
   registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(stubs_.fault));
+}
+
+bool X64Backend::was_write(const void* ucontext) const {
+  return (static_cast<const ucontext_t*>(ucontext)->uc_mcontext.gregs[REG_ERR] & 2) != 0;
+}
+
+// FSGSBASE: the kernel must allow it, not just the processor have it.
+bool X64Backend::has_windows() const { return (getauxval(AT_HWCAP2) & 2) != 0; }
+
+void X64Backend::load_window(u64 base) {
+  cache_->context().window = cache_->context().window_loaded = base;
+  asm volatile("wrgsbase %0" : : "r"(base));
 }
 
 void X64Backend::divert_to_poll(void* ucontext, u32 eip) {

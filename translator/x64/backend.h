@@ -17,7 +17,10 @@ class X64Backend final : public Backend {
   void enter(CpuState& state, const u8* code) override { stubs_.enter(&state, cache_->base(), code); }
   u8* exit_code() const override { return const_cast<u8*>(stubs_.exit); }
   void divert_to_fault(void* ucontext, Site& site) override;
+  bool was_write(const void* ucontext) const override;
   void divert_to_poll(void* ucontext, u32 eip) override;
+  void load_window(u64 base) override;
+  bool has_windows() const override;
   std::string listing(std::span<const u8> code) const override;
 
  private:

@@ -128,21 +128,19 @@ bool Writer::jump_or_call() {
       break;
     case OperandKind::kMem:
       if (!indirect_allowed() || (call && block_.key.mode.segment(kSs) == SegClass::kChecked)) return false;
-      effective_address(kLinear32);
-      lane(insn.segment, size, Way::kLoad);
+      memory_lane(size, Way::kLoad);
       if (size == 4) {
-        a.mov(kTarget32, ptr(kEntry, kLinear));
+        a.mov(kTarget32, operand_);
       } else {
-        a.movzx(kTarget32, word_ptr(kEntry, kLinear));
+        a.movzx(kTarget32, sized(operand_, 2));
       }
       break;
     default:
       return false;
   }
   if (call) {
-    stack_slot(-static_cast<i32>(size));
-    lane(kSs, size, Way::kStore);
-    a.mov(ptr(kEntry, kLinear, 0, 0, size), size == 4 ? now_.next_eip : now_.next_eip & 0xffff);
+    stack_lane(-static_cast<i32>(size), size, Way::kStore);
+    a.mov(sized(operand_, size), size == 4 ? now_.next_eip : now_.next_eip & 0xffff);
   }
   if (to.kind == OperandKind::kReg) {  // read before ESP moves
     if (size == 4) {
@@ -164,12 +162,11 @@ bool Writer::ret() {
   const Insn& insn = *now_.insn;
   const u32 size = insn.operand_size;
   if (!block_.key.mode.lanes() || !indirect_allowed()) return false;
-  stack_slot(0);
-  lane(kSs, size, Way::kLoad);
+  stack_lane(0, size, Way::kLoad);
   if (size == 4) {
-    a.mov(kTarget32, ptr(kEntry, kLinear));
+    a.mov(kTarget32, operand_);
   } else {
-    a.movzx(kTarget32, word_ptr(kEntry, kLinear));
+    a.movzx(kTarget32, sized(operand_, 2));
   }
   move_esp(static_cast<i32>(size + (now_.raw.opcode == 0xc2 ? insn.imm & 0xffff : 0)));
   dispatch();

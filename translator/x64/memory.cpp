@@ -67,14 +67,42 @@ void Writer::check_segment(unsigned seg, u32 size, Way way, const asmjit::Label&
   a.ja(miss);
 }
 
+// Through the window an access to a flat segment is the guest's own address with GS in front: the host's MMU checks it,
+// and a fault comes back as a callout for the instruction (Translator::handle_fault).
+bool Writer::direct(unsigned seg) const {
+  return block_.window && !now_.site->checked && block_.key.mode.segment(seg) == SegClass::kFlat;
+}
+
+// The instruction's memory operand, for emitters that move data themselves.
+void Writer::memory_lane(u32 size, Way way) {
+  const Insn& insn = *now_.insn;
+  if (direct(insn.segment) && insn.address_size == 4 && insn.base != kNoReg && insn.index == kNoReg) {
+    operand_ = ptr(guest32(insn.base), insn.disp);
+    operand_.setSegment(gs);
+    return;
+  }
+  effective_address(kLinear32);
+  lane(insn.segment, size, way);
+}
+
 // The offset is in kLinear32.
-void Writer::lane(unsigned seg, u32 size, Way way) {
+void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
   const SegClass c = block_.key.mode.segment(seg);
+  const bool window = block_.window && !now_.site->checked && !table_only;
+  operand_ = window ? ptr(kLinear) : ptr(kEntry, kLinear);
+  if (window) {
+    operand_.setSegment(gs);
+    if (c == SegClass::kFlat) return;
+  }
   const asmjit::Label miss = miss_label();
   if (now_.flags_live) save_flags();
   if (c == SegClass::kChecked) check_segment(seg, size, way, miss);
   if (c != SegClass::kFlat)
     a.add(kLinear32, state_at(offsetof(CpuState, seg) + seg * sizeof(Segment) + offsetof(Segment, base), 4));
+  if (window) {
+    if (now_.flags_live) restore_flags();
+    return;
+  }
   const asmjit::Label aligned = a.newLabel();
   if (size > 1) {
     Cold cold;

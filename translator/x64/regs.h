@@ -31,6 +31,10 @@ inline x86::Mem gpr_slot(unsigned r) { return state_at(offsetof(CpuState, gpr) +
 inline x86::Mem context_at(std::size_t offset, u32 size) {
   return x86::ptr(kCode, static_cast<i32>(offset) - static_cast<i32>(sizeof(Context)), size);
 }
+inline x86::Mem sized(x86::Mem m, u32 bytes) {
+  m.setSize(bytes);
+  return m;
+}
 inline x86::Mem poll_word() { return x86::ptr(kCode, -static_cast<i32>(kPollToCode), 4); }
 
 }  // namespace umbra::x64

@@ -35,19 +35,25 @@ bool is_hint(const RawLayout& r) {
 
 }  // namespace
 
-void Writer::emit_raw(bool memory) {
+void Writer::emit_raw(Form form) {
   const Insn& insn = *now_.insn;
   const RawLayout& r = now_.raw;
-  u8 out[24];
+  u8 out[32];
   std::size_t n = 0;
   const auto put = [&](u8 byte) { out[n++] = byte; };
-  const bool through_rsi = memory && names_high_byte(r);
+  const auto put_from = [&](u8 first, u8 end) {
+    for (u8 i = first; i < end; ++i) put(insn.raw[i]);
+  };
+  const bool through_rsi = form == Form::kTable && names_high_byte(r);
+  if (form == Form::kWindow || form == Form::kWindowLinear) put(0x65);  // GS
+  if (form == Form::kWindow) put(0x67);  // the address wraps at 4 GiB, as the guest's does
   if (r.lock) put(0xf0);
   // In 16-bit code the prefix means the opposite of what it does here.
   const bool sse = needs_mandatory_prefix(insn);
   if (sse ? r.operand_16 : insn.operand_size == 2) put(0x66);
   if (sse && r.mandatory != 0) put(r.mandatory);
-  if (memory && !through_rsi) put(0x43);  // REX.XB: r9 and r8
+  if (form == Form::kTable && !through_rsi) put(0x43);  // REX.XB: r9 and r8
+  if (form == Form::kWindowLinear) put(0x41);           // REX.B: r9
   if (r.map >= 1) put(0x0f);
   if (r.map == 2) put(0x38);
   if (r.map == 3) put(0x3a);
@@ -63,14 +69,22 @@ void Writer::emit_raw(bool memory) {
   } else {
     put(r.opcode);
   }
-  if (memory) {
-    const u8 reg = moffs ? 0 : static_cast<u8>(r.reg() << 3);
+  const u8 reg = moffs ? 0 : static_cast<u8>(r.reg() << 3);
+  if (form == Form::kTable) {
     put(static_cast<u8>(through_rsi ? reg | 6 : reg | 4));
     if (!through_rsi) put(0x08);
+  } else if (form == Form::kWindowLinear) {
+    put(static_cast<u8>(reg | 1));
+  } else if (form == Form::kWindow && (moffs || (r.modrm & 0xc7) == 0x05)) {
+    put(static_cast<u8>(reg | 4));  // an absolute address needs a SIB byte here
+    put(0x25);
+    put_from(static_cast<u8>(r.tail_at - 4), r.tail_at);
+  } else if (form == Form::kWindow) {
+    put_from(r.modrm_at, r.tail_at);
   } else if (r.has_modrm) {
     put(r.modrm);
   }
-  for (u8 i = r.tail_at; i < insn.length; ++i) put(insn.raw[i]);
+  put_from(r.tail_at, insn.length);
   if (through_rsi) {
     a.mov(kSaved, rsi);
     a.lea(rsi, ptr(kEntry, kLinear));
@@ -109,7 +123,7 @@ bool Writer::copy() {
     if (r.is_memory() || r.lock) return false;  // LOCK with registers is #UD
     const bool bswap_16 = r.map == 1 && r.opcode >= 0xc8 && r.opcode <= 0xcf && insn.operand_size == 2;
     if (bswap_16) return false;
-    emit_raw(false);
+    emit_raw(Form::kRegisters);
     return true;
   }
   if (!block_.key.mode.lanes()) return false;
@@ -119,9 +133,15 @@ bool Writer::copy() {
   for (const Operand& o : insn.operands)
     if (o.kind == OperandKind::kMem) size = o.size;
   if (size == 0 || size > 16) return false;
+  if (direct(insn.segment) && insn.address_size == 4) {
+    emit_raw(Form::kWindow);
+    return true;
+  }
   effective_address(kLinear32);
-  lane(insn.segment, size, use == MemoryUse::kLoad ? Way::kLoad : Way::kStore);
-  emit_raw(true);
+  // AH-BH beside a scratch register: RSI takes its place, and no fault may show that.
+  const bool table_only = names_high_byte(r);
+  lane(insn.segment, size, use == MemoryUse::kLoad ? Way::kLoad : Way::kStore, table_only);
+  emit_raw(block_.window && !now_.site->checked && !table_only ? Form::kWindowLinear : Form::kTable);
   return true;
 }
 

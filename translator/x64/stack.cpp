@@ -15,6 +15,16 @@ void Writer::stack_slot(i32 displacement) {
   if (!block_.key.mode.stack_32()) a.movzx(kLinear32, kLinear.r16());
 }
 
+void Writer::stack_lane(i32 displacement, u32 size, Way way) {
+  if (direct(kSs) && block_.key.mode.stack_32()) {
+    operand_ = ptr(esp, displacement);
+    operand_.setSegment(gs);
+    return;
+  }
+  stack_slot(displacement);
+  lane(kSs, size, way);
+}
+
 void Writer::move_esp(i32 by) {
   if (block_.key.mode.stack_32()) {
     a.lea(esp, ptr(rsp, by));
@@ -45,23 +55,19 @@ bool Writer::push() {
   const i32 step = -static_cast<i32>(size);
   switch (source.kind) {
     case OperandKind::kReg:
-      stack_slot(step);
-      lane(kSs, size, Way::kStore);
-      a.mov(ptr(kEntry, kLinear), size == 4 ? guest32(source.reg) : gpw(source.reg));
+      stack_lane(step, size, Way::kStore);
+      a.mov(operand_, size == 4 ? guest32(source.reg) : gpw(source.reg));
       break;
     case OperandKind::kImm:
-      stack_slot(step);
-      lane(kSs, size, Way::kStore);
-      a.mov(ptr(kEntry, kLinear, 0, 0, size), insn.imm & (size == 4 ? 0xffffffff : 0xffff));
+      stack_lane(step, size, Way::kStore);
+      a.mov(sized(operand_, size), insn.imm & (size == 4 ? 0xffffffff : 0xffff));
       break;
     case OperandKind::kMem:
       if (block_.key.mode.segment(kSs) == SegClass::kChecked) return false;  // its check needs kTarget
-      effective_address(kLinear32);
-      lane(insn.segment, size, Way::kLoad);
-      a.mov(size == 4 ? kTarget32 : kTarget.r16(), ptr(kEntry, kLinear));
-      stack_slot(step);
-      lane(kSs, size, Way::kStore);
-      a.mov(ptr(kEntry, kLinear), size == 4 ? kTarget32 : kTarget.r16());
+      memory_lane(size, Way::kLoad);
+      a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
+      stack_lane(step, size, Way::kStore);
+      a.mov(operand_, size == 4 ? kTarget32 : kTarget.r16());
       break;
     default:
       return false;
@@ -75,9 +81,8 @@ bool Writer::pop() {
   const Operand& to = insn.operands[0];
   const u32 size = insn.operand_size;
   if (to.kind != OperandKind::kReg) return false;
-  stack_slot(0);
-  lane(kSs, size, Way::kLoad);
-  a.mov(size == 4 ? kTarget32 : kTarget.r16(), ptr(kEntry, kLinear));
+  stack_lane(0, size, Way::kLoad);
+  a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
   move_esp(static_cast<i32>(size));
   if (size == 4) {
     a.mov(guest32(to.reg), kTarget32);
@@ -89,9 +94,14 @@ bool Writer::pop() {
 
 bool Writer::leave() {
   if (!block_.key.mode.stack_32() || now_.insn->operand_size != 4) return false;
-  a.mov(kLinear32, ebp);
-  lane(kSs, 4, Way::kLoad);
-  a.mov(kTarget32, ptr(kEntry, kLinear));
+  if (direct(kSs)) {
+    operand_ = ptr(ebp);
+    operand_.setSegment(gs);
+  } else {
+    a.mov(kLinear32, ebp);
+    lane(kSs, 4, Way::kLoad);
+  }
+  a.mov(kTarget32, operand_);
   a.lea(esp, ptr(rbp, 4));
   a.mov(ebp, kTarget32);
   return true;

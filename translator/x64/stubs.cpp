@@ -70,6 +70,13 @@ class StubWriter {
     a_.mov(context_at(offsetof(Context, resume), 8), rax);
     a_.mov(kDispatch, context_at(offsetof(Context, dispatch), 8));
     a_.mov(kShadow, context_at(offsetof(Context, shadow), 8));
+    const asmjit::Label same_window = a_.newLabel();
+    a_.mov(rax, context_at(offsetof(Context, window), 8));
+    a_.cmp(rax, context_at(offsetof(Context, window_loaded), 8));
+    a_.je(same_window);
+    a_.mov(context_at(offsetof(Context, window_loaded), 8), rax);
+    a_.wrgsbase(rax);
+    a_.bind(same_window);
     load();
     a_.mov(rsp, gpr_slot(kEsp));
     a_.jmp(context_at(offsetof(Context, resume), 8));
@@ -122,19 +129,26 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   a.bind(elsewhere);
   w.leave();
 
+  s.exit = here();
+  a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
+  a.add(rsp, 8);
+  for (const Gp& r : {r15, r14, r13, r12, rbp, rbx}) a.pop(r);
+  a.ret();
+
   s.fault = here();
   w.to_host_stack();
   w.save();
   w.unload_fpu();
   a.mov(rsi, kSaved);
   w.call(reinterpret_cast<u64>(entries.fault));
+  // The next instruction of the block takes it for granted that what was in the host's units still is.
+  const asmjit::Label leave = a.newLabel();
+  a.mov(rcx, reinterpret_cast<u64>(s.exit));
+  a.cmp(rax, rcx);
+  a.je(leave);
+  w.reload_fpu();
+  a.bind(leave);
   w.leave();
-
-  s.exit = here();
-  a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
-  a.add(rsp, 8);
-  for (const Gp& r : {r15, r14, r13, r12, rbp, rbx}) a.pop(r);
-  a.ret();
 
   s.enter = reinterpret_cast<decltype(s.enter)>(reinterpret_cast<std::uintptr_t>(here()));
   for (const Gp& r : {rbx, rbp, r12, r13, r14, r15}) a.push(r);

@@ -45,12 +45,14 @@ class Writer {
   bool native();  // false: nothing was emitted, a callout must be
   // rewrite.cpp: the guest's own instruction, its memory operand (if any) at [kEntry + kLinear].
   bool copy();
-  void emit_raw(bool memory);
-  bool copy_through_rsi();
+  enum class Form : u8 { kRegisters, kTable, kWindow, kWindowLinear };
+  void emit_raw(Form form);
   void lea();
   // memory.cpp: the table lane.
   void effective_address(const x86::Gp& to);
-  void lane(unsigned seg, u32 size, Way way);
+  bool direct(unsigned seg) const;  // the window lane without any glue
+  void lane(unsigned seg, u32 size, Way way, bool table_only = false);
+  void memory_lane(u32 size, Way way);
   void check_segment(unsigned seg, u32 size, Way way, const asmjit::Label& miss);
   void save_flags();
   void restore_flags();
@@ -60,6 +62,7 @@ class Writer {
   bool pop();
   bool leave();
   void stack_slot(i32 displacement);
+  void stack_lane(i32 displacement, u32 size, Way way);
   void move_esp(i32 by);
   // branch.cpp
   bool branch();
@@ -90,6 +93,7 @@ class Writer {
   const u8* base_;
   Block& block_;
   Now now_{};
+  x86::Mem operand_;  // where the lane leads
   bool fpu_checked_ = false;
   bool ended_ = false;  // control has been transferred: nothing falls through
   std::vector<Cold> cold_;

@@ -1,0 +1,60 @@
+#include "translator/sampler.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace umbra {
+namespace {
+
+constexpr long kTickNanoseconds = 1'000'000;
+volatile std::sig_atomic_t g_installed = 0;
+
+void on_tick(int, siginfo_t* info, void* ucontext) {
+  auto* sampler = static_cast<Sampler*>(info->si_value.sival_ptr);
+  if (info->si_code == SI_TIMER && sampler != nullptr) sampler->tick(ucontext);
+}
+
+void install() {
+  if (g_installed != 0) return;
+  g_installed = 1;
+  struct sigaction action = {};
+  action.sa_sigaction = on_tick;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigaction(SIGPROF, &action, nullptr);
+}
+
+}  // namespace
+
+Sampler::Sampler(Sample sample, void* context) : sample_(sample), context_(context) {
+  install();
+  sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGPROF;
+  event.sigev_value.sival_ptr = this;
+  event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+  made_ = timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;  // without it nothing becomes hot, that is all
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPROF);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+Sampler::~Sampler() {
+  if (made_) timer_delete(timer_);
+}
+
+void Sampler::start() {
+  if (!made_ || ordered_ != 0) return;
+  ordered_ = 1;
+  itimerspec when = {};
+  when.it_value.tv_nsec = kTickNanoseconds;
+  timer_settime(timer_, 0, &when, nullptr);
+}
+
+void Sampler::tick(void* ucontext) {
+  ordered_ = 0;
+  sample_(context_, ucontext);
+}
+
+}  // namespace umbra
