@@ -167,10 +167,14 @@ void Translator::flush_now() {
 
 void Translator::code_written(u64 page, u32 offset, u32 size) {
   ++stats_.code_writes;
-  for (Block* block : code_pages_.take_overlapping(page, offset, size)) {
+  const std::vector<Block*> hit = code_pages_.take_overlapping(page, offset, size);
+  for (Block* block : hit) {
     ++stats_.invalidated_blocks;
     kill(*block);
   }
+  if (hit.empty() && code_pages_.stores_pass_by(page))
+    for (Block* block : code_pages_.take_all(page)) kill(*block);
+  if (!code_pages_.holds(page)) memory_.release_code(page);
 }
 
 void Translator::kill(Block& block) {

@@ -84,6 +84,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void interpret();
 
   void code_written(u64 page, u32 offset, u32 size) override;
+  bool holds_code(u64 page) const override { return code_pages_.holds(page); }
   void layout_changed(Phys first, u64 size) override;
 
   u8* find_code();

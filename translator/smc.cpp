@@ -70,6 +70,15 @@ std::vector<Block*> CodePages::take_all(u64 number) {
   return taken;
 }
 
+bool CodePages::stores_pass_by(u64 number) {
+  constexpr u32 kNoMore = 1u << 20;
+  Page& page = pages_[number];
+  if (++page.passed_by < page.patience) return false;
+  page.passed_by = 0;
+  if (page.patience < kNoMore) page.patience *= 4;
+  return true;
+}
+
 u32 CodePages::deaths(u64 number) const {
   const auto page = pages_.find(number);
   return page == pages_.end() ? 0 : page->second.deaths;

@@ -19,6 +19,14 @@ class CodePages {
   // All live blocks of the page, to be made again.
   std::vector<Block*> take_all(u64 page);
   bool covers(u64 page, u32 offset, u32 size) const;
+  bool holds(u64 page) const {
+    const auto found = pages_.find(page);
+    return found != pages_.end() && !found->second.blocks.empty();
+  }
+  // A store to the page hit no block. True when there have been so many that its code is most likely leftover (what an
+  // initializer or a dead process left in a page that is data now): better to drop it and let stores run free. Each
+  // time that is wrong, more patience is needed.
+  bool stores_pass_by(u64 page);
   // How often blocks of this page died: a page that thrashes is better interpreted.
   u32 deaths(u64 page) const;
   void clear();  // forgets blocks; deaths stay
@@ -28,6 +36,8 @@ class CodePages {
     std::bitset<kPageSize> bytes;
     std::vector<Block*> blocks;
     u32 deaths = 0;
+    u32 passed_by = 0;
+    u32 patience = 32;
   };
   static bool overlaps(const Block& block, u64 page, u32 offset, u32 size);
   std::unordered_map<u64, Page> pages_;
