@@ -62,7 +62,7 @@ guest_kernel() {
 }
 
 # The modules that find the PC's disks and their file systems, in an order in which they can be loaded.
-guest_modules="scsi_common scsi_mod libata ata_piix ata_generic cdrom sd_mod sr_mod crc16 crc32c_generic crc32c libcrc32c mbcache jbd2 ext4
+guest_modules="scsi_common scsi_mod crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi libata ata_piix ata_generic cdrom sd_mod sr_mod crc16 crc32c_generic crc32c libcrc32c mbcache jbd2 ext4
   nls_base nls_cp437 nls_ascii nls_utf8 fat vfat isofs floppy"
 
 # guest_initramfs FLAVOUR OUT [SCRIPT]: BusyBox, the modules, and an /init that ends in a shell or runs SCRIPT.
