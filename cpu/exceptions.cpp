@@ -150,16 +150,18 @@ bool escalates(u8 first, u8 second) {
   return contributory(first) && contributory(second);
 }
 
-// Delivers, and what that raises, until something is delivered or the processor shuts down.
+// Delivers, and what that raises, until something is delivered or the processor shuts down. Faults that the manual
+// calls benign can raise one another for ever (an #AC whose frame goes to a misaligned stack): hardware then hangs with
+// interrupts shut out until a reset (CVE-2015-5307); here that is a shutdown too.
 void dispatch_or_escalate(Cpu& cpu, Event event) {
-  for (;;) {
+  constexpr unsigned kRounds = 8;
+  for (unsigned round = 1;; ++round) {
     try {
       dispatch(cpu, event);
       return;
     } catch (const GuestFault& second) {
       const bool nested = event.source == Cpu::Source::kException;
-      if (nested && event.vector == kDoubleFault &&
-          (second.vector == kPageFault || second.vector == kDoubleFault || contributory(second.vector))) {
+      if ((nested && event.vector == kDoubleFault) || round == kRounds) {
         log(Log::kReset, "triple fault: shutdown");
         cpu.s.activity = Activity::kShutdown;
         return;

@@ -278,4 +278,23 @@ TEST_CASE("REP MOVS checks alignment like single moves") {
   CHECK(m.cpu.s.r32(kEcx) == 8);
 }
 
+TEST_CASE("an alignment fault whose frame is misaligned shuts down instead of looping for ever") {
+  TestMachine m;
+  m.flat32();
+  m.poke(0x800, {0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0xfb, 0xcf, 0});  // code, DPL 3
+  m.poke(0x900 + 17 * 8, {0, 0x50, 0x0b, 0, 0, 0xee, 0, 0});
+  m.poke(0x1000, {0xa1, 0x01, 0x20, 0, 0, kHlt});  // mov eax,[0x2001]
+  CpuState& s = m.cpu.s;
+  s.gdtr = {0x800, 15};
+  s.idtr = {0x900, 18 * 8 - 1};
+  s.seg[kCs].selector = 0x0b;
+  s.seg[kCs].rights = 0xc0fb;
+  s.cr0 |= cr0::kAm;
+  s.eflags |= flag::kAc;
+  m.cpu.set_cpl(3);
+  s.r32(kEsp) = 0x7002;
+  s.eip = 0x1000;
+  CHECK(m.run() == Stop::kShutdown);
+}
+
 }  // namespace umbra
