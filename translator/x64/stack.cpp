@@ -80,6 +80,7 @@ bool Writer::pop() {
   const Insn& insn = *now_.insn;
   const Operand& to = insn.operands[0];
   const u32 size = insn.operand_size;
+  if (to.kind == OperandKind::kMem) return pop_to_memory();
   if (to.kind != OperandKind::kReg) return false;
   stack_lane(0, size, Way::kLoad);
   a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
@@ -89,6 +90,26 @@ bool Writer::pop() {
   } else {
     a.mov(gpw(to.reg), kTarget.r16());
   }
+  return true;
+}
+
+// The destination's address is computed with ESP past the value already; ESP itself moves last.
+bool Writer::pop_to_memory() {
+  const Insn& insn = *now_.insn;
+  const Mode mode = block_.key.mode;
+  const u32 size = insn.operand_size;
+  const bool checked = mode.segment(kSs) == SegClass::kChecked || mode.segment(insn.segment) == SegClass::kChecked;
+  if (checked || (insn.base == kEsp && !mode.stack_32())) return false;  // a check needs kTarget
+  const Gp value = size == 4 ? kTarget32 : kTarget.r16();
+  stack_lane(0, size, Way::kLoad);
+  a.mov(value, operand_);
+  Insn moved = insn;
+  if (insn.base == kEsp) moved.disp += static_cast<i32>(size);
+  now_.insn = &moved;
+  memory_lane(size, Way::kStore);
+  now_.insn = &insn;
+  a.mov(operand_, value);
+  move_esp(static_cast<i32>(size));
   return true;
 }
 

@@ -60,6 +60,7 @@ class Writer {
   bool stack();
   bool push();
   bool pop();
+  bool pop_to_memory();
   bool leave();
   void stack_slot(i32 displacement);
   void stack_lane(i32 displacement, u32 size, Way way);
