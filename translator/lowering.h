@@ -28,6 +28,8 @@ class Backend {
   virtual void start(CodeCache& cache, const Entries& entries) = 0;
   // Emits the block's code; fills Block::code, entry, host_size and each Site::host. False: no room in the cache.
   virtual bool emit(Block& block) = 0;
+  // The independent verifier's verdict on a block just emitted: empty, or the offence.
+  virtual std::string verify(const Block& block) const = 0;
   // Points an exit of `from` at `to`.
   virtual void chain(const Block& from, const Exit& exit, const Block& to) = 0;
   // Makes every way into a dead block lead to the dispatcher.

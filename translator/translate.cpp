@@ -62,6 +62,15 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
     flush_now();
     return translate(key, {});
   }
+  if (options_.verify) {
+    const std::string offence = backend_->verify(block);
+    if (!offence.empty()) {
+      for (const Site& site : block.insns())
+        warn("%08x %s", site.eip, disassemble(site.insn, site.eip, key.size()).c_str());
+      warn("%s\n%s", offence.c_str(), backend_->listing({block.code, block.host_size}).c_str());
+    }
+    CHECK(offence.empty());
+  }
   sites_used_ += block.count;
   by_key_[key] = &block;
   register_pages(block);

@@ -77,6 +77,7 @@ struct Machine {
 };
 
 inline std::unique_ptr<Translator> make_translator(Machine& m, TranslatorOptions options = {}) {
+  options.verify = true;
   options.code_bytes = std::min(options.code_bytes, 8u << 20);
   auto engine = make_x64_engine(*m.memory, options);
   return std::unique_ptr<Translator>(static_cast<Translator*>(engine->release()));

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cpu/base/log.h"
+#include "translator/x64/verify.h"
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -35,6 +36,10 @@ bool X64Backend::emit(Block& block) {
   if (!cache_->has_room(block.host_size)) return false;
   block.code = cache_->add({code.textSection()->data(), block.host_size});
   return true;
+}
+
+std::string X64Backend::verify(const Block& block) const {
+  return x64::verify({block.code, block.host_size}, stubs_);
 }
 
 void X64Backend::chain(const Block& from, const Exit& exit, const Block& to) {

@@ -12,6 +12,7 @@ class X64Backend final : public Backend {
   const char* name() const override { return "x64"; }
   void start(CodeCache& cache, const Entries& entries) override;
   bool emit(Block& block) override;
+  std::string verify(const Block& block) const override;
   void chain(const Block& from, const Exit& exit, const Block& to) override;
   void redirect(const Block& block) override;
   void enter(CpuState& state, const u8* code) override { stubs_.enter(&state, cache_->base(), code); }
