@@ -45,7 +45,8 @@ class Run:
         self.lines, self.peak, self.problem = [], 0.0, None
         self.start = time.monotonic()
         with open(log, "w") as said:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+            # Its input stays open: an end of input would hang up the serial line.
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
             try:
                 self.read(child, limit)
             finally:

@@ -46,6 +46,6 @@ def table(found):
     for name, by in found.items():
         umbra, qemu = by.get("umbra"), by.get("qemu")
         cell = lambda v: f"{statistics.median(v):.1f}" if v else "—"
-        ratio = f"{statistics.median(qemu) / statistics.median(umbra):.2f}" if umbra and qemu else "—"
+        ratio = f"{statistics.median(qemu) / statistics.median(umbra):.2f}" if umbra and qemu and statistics.median(umbra) > 0 else "—"
         rows.append(f"| {name} | {cell(umbra)} | {cell(qemu)} | {ratio} |")
     return rows
