@@ -124,3 +124,5 @@ TEST_CASE("The window lane gives the same results as the table lane") {
   lock_step({5, 4000, false, options});
   lock_step({6, 2000, true, options, false});
 }
+
+TEST_CASE("x87 streams run alike") { lock_step({7, 4000, true, {}, true}); }

@@ -1,0 +1,108 @@
+// Golden host code: what each operand form becomes, in the table lane and in the window lane, so that a change of the
+// code generator is a visible diff. UMBRA_UPDATE_GOLDEN=1 writes the file anew.
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "tests/translator/twin.h"
+
+using namespace umbra;
+using namespace umbra::test;
+
+namespace {
+
+constexpr const char* kGolden = "tests/codegen/x64.txt";
+
+// Flags are dead after each of these: a CMP follows.
+const std::vector<std::vector<u8>> kForms = {
+    {0x01, 0xd8},                                // add eax, ebx
+    {0x40},                                      // inc eax
+    {0x66, 0x4b},                                // dec bx
+    {0x83, 0xc4, 0x08},                          // add esp, 8
+    {0x8b, 0x03},                                // mov eax, [ebx]
+    {0x8b, 0x44, 0x8b, 0x10},                    // mov eax, [ebx+ecx*4+16]
+    {0xa1, 0x00, 0x90, 0x00, 0x00},              // mov eax, [0x9000]
+    {0x8b, 0x05, 0x00, 0x90, 0x00, 0xf0},        // mov eax, [0xf0009000]
+    {0x8b, 0x44, 0x24, 0x04},                    // mov eax, [esp+4]
+    {0x88, 0x63, 0x05},                          // mov [ebx+5], ah
+    {0x89, 0x03},                                // mov [ebx], eax
+    {0xc7, 0x03, 0x78, 0x56, 0x34, 0x12},        // mov dword [ebx], 0x12345678
+    {0x01, 0x03},                                // add [ebx], eax
+    {0x13, 0x03},                                // adc eax, [ebx]: flags are live
+    {0xf0, 0x0f, 0xb1, 0x0b},                    // lock cmpxchg [ebx], ecx
+    {0x0f, 0xb6, 0x03},                          // movzx eax, byte [ebx]
+    {0x65, 0xa1, 0x14, 0x00, 0x00, 0x00},        // mov eax, gs:[0x14]
+    {0x67, 0x8b, 0x07},                          // mov eax, [bx]
+    {0x8d, 0x44, 0x8b, 0x10},                    // lea eax, [ebx+ecx*4+16]
+    {0x50},                                      // push eax
+    {0x6a, 0xff},                                // push -1
+    {0xff, 0x33},                                // push dword [ebx]
+    {0x5b},                                      // pop ebx
+    {0xc9},                                      // leave
+    {0xfd},                                      // std
+    {0x8c, 0xd8},                                // mov eax, ds
+    {0xd9, 0x03},                                // fld dword [ebx]
+    {0x0f, 0x58, 0x03},                          // addps xmm0, [ebx]
+    {0x0f, 0x0b},                                // ud2: a callout
+    {0x74, 0x10},                                // jz
+    {0xe8, 0x10, 0x00, 0x00, 0x00},              // call
+    {0xc3},                                      // ret
+    {0xff, 0xe0},                                // jmp eax
+    {0xff, 0x24, 0x85, 0x00, 0x90, 0x00, 0x00},  // jmp [eax*4+0x9000]
+    {0xe2, 0x10},                                // loop
+};
+
+Mode flat_mode() {
+  Machine m;
+  m.flat_32();
+  return Mode::of(m.cpu);
+}
+
+std::string host_code(const std::vector<u8>& form, bool window) {
+  auto cache = std::move(*CodeCache::create(1 << 16));
+  x64::X64Backend backend;
+  backend.start(*cache, Entries{});
+  std::vector<u8> code = form;
+  code.insert(code.end(), {0x39, 0xc0, 0xf4});  // cmp eax, eax; hlt
+  Block block;
+  block.key = {0x40000, 0x40000, 0x40000, 0xffffffff, flat_mode()};
+  block.window = window;
+  Site sites[kMaxBlockInsns];
+  discover(block, *find_cpu_model("max"), code, {}, sites);
+  REQUIRE(backend.emit(block));
+  const u32 end = block.count > 1 ? sites[1].host : block.cold;
+  const std::string listing = backend.listing({block.code + sites[0].host, end - sites[0].host});
+  // Where the code happens to lie is not part of it.
+  return std::regex_replace(listing, std::regex("0x[0-9a-f]{8,}|(r10d?), 0x[0-9a-f]+|(mov|movabs) (r10), 0x[0-9a-f]+"),
+                            "$1$2 …");
+}
+
+std::string table() {
+  std::string out;
+  for (const auto& form : kForms) {
+    const Decoded d = decode(form, CodeSize::k32, *find_cpu_model("max"));
+    out += disassemble(d.insn, 0x40000, CodeSize::k32) + "\n";
+    for (bool window : {false, true}) {
+      const std::string code = host_code(form, window);
+      const auto lines = code.empty() ? 0 : std::count(code.begin(), code.end(), '\n') + 1;
+      out += format("  %s, %lld\n%s%s", window ? "window" : "table", static_cast<long long>(lines), code.c_str(),
+                    code.empty() ? "" : "\n");
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("Host code is what the golden table says") {
+  const std::string now = table();
+  if (std::getenv("UMBRA_UPDATE_GOLDEN") != nullptr) std::ofstream(kGolden) << now;
+  std::ifstream file(kGolden);
+  std::stringstream golden;
+  golden << file.rdbuf();
+  REQUIRE(!golden.str().empty());
+  CHECK(now == golden.str());
+}
