@@ -11,7 +11,8 @@ struct Streams {
   std::mt19937 random;
   CodeSize size = CodeSize::k32;
   bool fpu = false;
-  bool x87_only = false;  // not mixed with MMX: its bits read as x87 numbers are formats that no program makes
+  bool allow_repeats = false;  // only while ECX is known to be small
+  bool x87_only = false;       // not mixed with MMX: its bits read as x87 numbers are formats that no program makes
   explicit Streams(u32 seed) : random(seed) {}
 
   u32 pick(u32 n) { return random() % n; }
@@ -40,13 +41,14 @@ struct Streams {
       case Op::kLdmxcsr:
       case Op::kFnstenv:  // instruction and data pointers are not kept
       case Op::kFnsave:
+      case Op::kFnstsw:  // C1 after comparisons is the oracle suite's matter
       case Op::kFxsave:
         return false;
       case Op::kShld:
       case Op::kShrd:
         return insn.operand_size == 4;  // a 16-bit one by more than 16 is undefined
       default:
-        return !insn.has(prefix::kRep | prefix::kRepne) || (t & trait::string) == 0;
+        return !insn.has(prefix::kRep | prefix::kRepne) || (t & trait::string) == 0 || allow_repeats;
     }
   }
 
@@ -93,6 +95,7 @@ struct Streams {
       if (chance(3)) bytes.push_back(static_cast<u8>(0x64 + pick(2)));
       if (chance(2)) bytes.push_back(0xf0);
       if (chance(fpu ? 30 : 2)) bytes.push_back(static_cast<u8>(0xf2 + pick(2)));
+      if (allow_repeats && chance(20)) bytes.push_back(0xf3);
       const bool x87 = fpu && x87_only;
       if (!x87 && chance(fpu ? 100 : 35)) bytes.push_back(0x0f);
       bytes.push_back(x87 ? static_cast<u8>(0xd8 + pick(8)) : static_cast<u8>(random()));

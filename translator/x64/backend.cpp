@@ -38,9 +38,7 @@ bool X64Backend::emit(Block& block) {
   return true;
 }
 
-std::string X64Backend::verify(const Block& block) const {
-  return x64::verify({block.code, block.host_size}, stubs_);
-}
+std::string X64Backend::verify(const Block& block) const { return x64::verify({block.code, block.host_size}, stubs_); }
 
 void X64Backend::chain(const Block& from, const Exit& exit, const Block& to) {
   u8* field = from.code + exit.rel32;

@@ -53,6 +53,8 @@ bool Writer::native() {
       return stack();
     case Lowering::branch:
       return branch();
+    case Lowering::string:
+      return string();
     case Lowering::flags:
       return flag_instruction();
     case Lowering::x87:

@@ -82,7 +82,8 @@ void Writer::emit_raw(Form form) {
   } else if (form == Form::kWindow) {
     put_from(r.modrm_at, r.tail_at);
   } else if (r.has_modrm) {
-    put(r.modrm);
+    const bool fence = r.map == 1 && r.opcode == 0xae;  // aliases with other rm fields become the documented one
+    put(fence ? r.modrm & 0xf8 : r.modrm);
   }
   put_from(r.tail_at, insn.length);
   if (through_rsi) {

@@ -68,11 +68,6 @@ bool is_forbidden(unsigned id) {
     case X86_INS_IRETQ:
     case X86_INS_ENTER:
     case X86_INS_LEAVE:
-    case X86_INS_MOVSB:
-    case X86_INS_MOVSW:
-    case X86_INS_STOSB:
-    case X86_INS_STOSW:
-    case X86_INS_STOSD:
     case X86_INS_STOSQ:
     case X86_INS_XLATB:
     case X86_INS_STD:
@@ -110,7 +105,7 @@ bool memory_allowed(const cs_insn& insn, const x86_op_mem& m, bool first) {
     case X86_REG_R13:
       return !first && m.index == X86_REG_R11 && m.scale == 4 && m.disp == 0;
     case X86_REG_R14:
-      return !first && m.index == X86_REG_R8 && m.scale == 8;
+      return !first && (m.index == X86_REG_R8 || m.index == X86_REG_R9) && m.scale == 8;
     default:
       return false;
   }
@@ -120,6 +115,22 @@ bool is_lea_of_scratch(const cs_insn& insn, unsigned to, unsigned base, unsigned
   const cs_x86& x = insn.detail->x86;
   return insn.id == X86_INS_LEA && x.operands[0].reg == static_cast<x86_reg>(to) &&
          x.operands[1].mem.base == static_cast<x86_reg>(base) && x.operands[1].mem.index == static_cast<x86_reg>(index);
+}
+
+// A repeated MOVS or STOS: allowed right after its pointers have become host addresses.
+bool is_string(const cs_insn& insn) {
+  switch (insn.id) {
+    case X86_INS_MOVSB:
+    case X86_INS_MOVSW:
+    case X86_INS_STOSB:
+    case X86_INS_STOSW:
+    case X86_INS_STOSD:
+      return true;
+    case X86_INS_MOVSD:
+      return insn.bytes[0] == 0xf3 && insn.bytes[1] == 0xa5;  // not the SSE2 one
+    default:
+      return false;
+  }
 }
 
 class Verifier {
@@ -140,6 +151,10 @@ class Verifier {
  private:
   const char* offence(const cs_insn& insn) const {
     if (is_forbidden(insn.id) || listing_.in_group(insn, CS_GRP_PRIVILEGE)) return "forbidden instruction";
+    if (is_string(insn)) {
+      const bool ready = previous_ != nullptr && is_lea_of_scratch(*previous_, X86_REG_RDI, X86_REG_RDI, X86_REG_R8);
+      return ready ? nullptr : "string instruction on guest addresses";
+    }
     const cs_x86& x = insn.detail->x86;
     const bool jump = listing_.in_group(insn, CS_GRP_JUMP), call = insn.id == X86_INS_CALL;
     for (u8 i = 0; i < x.op_count; ++i) {

@@ -78,6 +78,12 @@ class Writer {
   void exit_if(x86::CondCode cc, u32 eip);
   void dispatch();  // EIP in kTarget
   void dispatch_to(u32 eip);
+  // string.cpp
+  bool string();
+  void single(u32 size, bool reads, bool writes);
+  bool repeated(u32 size, bool reads);
+  void range(const x86::Gp& address, u32 size, const x86::Gp& to, Way way, const asmjit::Label& miss);
+  void require_upwards(const asmjit::Label& miss);
   // flags and system registers that are only data
   bool flag_instruction();
   bool move_from_segment();
