@@ -90,9 +90,8 @@ TEST_CASE("Random traffic does the chips no harm") {
   std::vector<u8> input(3000);
   for (int round = 0; round < 150; ++round) {
     for (u8& byte : input) byte = static_cast<u8>(random());
-    fuzz_chipset(input.data(), input.size());
+    REQUIRE_NOTHROW(fuzz_chipset(input.data(), input.size()));
   }
-  SUCCEED();
 }
 
 TEST_CASE("RTC, PIT, HPET, PM timer and local APIC agree over a minute") {
