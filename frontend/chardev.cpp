@@ -87,7 +87,8 @@ class StreamDev : public CharDev, public std::enable_shared_from_this<StreamDev>
         return;
       }
       loop_.forget(in_);
-      open_ = false;
+      // An end of input on stdio is not a hang-up: what the guest says is still wanted.
+      if (in_ == out_) open_ = false;
       on_close();
       return;
     }

@@ -138,6 +138,6 @@ class Emulator:
         return results_of(run, False), run
 
     def run_rom(self, rom, limit):
-        command = [self.program, *self.options, "-m", "16", "-nodefaults", "-display", "none", "-bios", rom]
+        command = [self.program, *self.options, "-m", "16", "-M", "pc", "-nodefaults", "-display", "none", "-bios", rom]
         command += ["-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=2"]
         return Run(command, limit, f"{HOME}/{self.name}-rom.log")
