@@ -12,9 +12,8 @@ TEST_CASE("Random traffic does the VGA no harm") {
   std::vector<u8> input(2000);
   for (int round = 0; round < 60; ++round) {
     for (u8& byte : input) byte = static_cast<u8>(random());
-    fuzz_vga(input.data(), input.size());
+    REQUIRE_NOTHROW(fuzz_vga(input.data(), input.size()));
   }
-  SUCCEED();
 }
 
 TEST_CASE("Every value of every CRTC register renders") {
