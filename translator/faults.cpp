@@ -27,8 +27,10 @@ const void* program_counter(const void* ucontext) {
 
 void on_signal(int number, siginfo_t* info, void* ucontext) {
   if (t_engine != nullptr && t_engine->handle_fault(*info, ucontext, program_counter(ucontext))) return;
-  // Not ours: let it happen again under the old disposition.
-  sigaction(number, &g_previous[number], nullptr);
+  // Not ours: for whoever was here before, or once more under the old disposition.
+  const struct sigaction& previous = g_previous[number];
+  if ((previous.sa_flags & SA_SIGINFO) != 0) return previous.sa_sigaction(number, info, ucontext);
+  sigaction(number, &previous, nullptr);
 }
 
 void install_handlers() {

@@ -234,7 +234,13 @@ Outcome HostCpu::run(const Input& in) {
   std::memcpy(c.frame, frame, sizeof frame);
   g_faulted = false;
   g_running = true;
+  // An engine's sampling timer must not go off in there: guest segments and 16-bit stacks are no place for a handler.
+  sigset_t timer, before;
+  sigemptyset(&timer);
+  sigaddset(&timer, SIGPROF);
+  pthread_sigmask(SIG_BLOCK, &timer, &before);
   umbra_oracle_enter();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   g_running = false;
   if (g_faulted) return g_fault;
   Outcome out;
