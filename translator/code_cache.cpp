@@ -48,9 +48,14 @@ CodeCache::~CodeCache() {
 
 u8* CodeCache::add(std::span<const u8> code) {
   CHECK(has_room(static_cast<u32>(code.size())));
+  std::memcpy(writable_next(), code.data(), code.size());
+  return commit(static_cast<u32>(code.size()));
+}
+
+u8* CodeCache::commit(u32 bytes) {
+  CHECK(has_room(bytes));
   u8* at = next();
-  std::memcpy(writable_ + used_, code.data(), code.size());
-  used_ = std::min(size_, align_up(used_ + static_cast<u32>(code.size()), 16u));
+  used_ = std::min(size_, align_up(used_ + bytes, 16u));
   return at;
 }
 

@@ -24,6 +24,9 @@ class CodeCache {
   bool has_room(u32 bytes) const { return bytes <= size_ - used_; }
   u8* next() const { return code_ + used_; }
   u8* add(std::span<const u8> code);  // copies, 16-byte aligned; the caller has checked has_room
+  // Or: write to writable_next() what will run at next(), and say how much that was.
+  u8* writable_next() const { return writable_ + used_; }
+  u8* commit(u32 bytes);
   void patch(u8* executable, std::span<const u8> code);
   void reset(u32 keep) { used_ = keep; }  // forget all but the first `keep` bytes (the stubs)
   bool contains(const void* p) const {

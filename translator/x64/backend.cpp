@@ -27,14 +27,16 @@ void X64Backend::start(CodeCache& cache, const Entries& entries) {
 }
 
 bool X64Backend::emit(Block& block) {
-  asmjit::CodeHolder code;
-  code.init(asmjit::Environment::host(), reinterpret_cast<u64>(cache_->next()));
-  Writer writer(code, stubs_, cache_->base(), block);
+  // Near the end of the cache it is written elsewhere first, to see whether it fits.
+  const bool roomy = cache_->has_room(Writer::kMostBytes);
+  if (!roomy && last_resort_ == nullptr) last_resort_ = std::make_unique<u8[]>(Writer::kMostBytes);
+  Writer writer(stubs_, block);
+  writer.a.start(roomy ? cache_->writable_next() : last_resort_.get(), reinterpret_cast<u64>(cache_->next()));
   writer.block();
   while (writer.size() < block.entry + kRedirectBytes) writer.a.int3();
   block.host_size = writer.size();
   if (!cache_->has_room(block.host_size)) return false;
-  block.code = cache_->add({code.textSection()->data(), block.host_size});
+  block.code = roomy ? cache_->commit(block.host_size) : cache_->add({last_resort_.get(), block.host_size});
   return true;
 }
 

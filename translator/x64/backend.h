@@ -27,6 +27,7 @@ class X64Backend final : public Backend {
  private:
   CodeCache* cache_ = nullptr;
   Stubs stubs_;
+  std::unique_ptr<u8[]> last_resort_;
 };
 
 }  // namespace umbra::x64

@@ -5,9 +5,6 @@ namespace umbra::x64 {
 
 using namespace x86;
 
-Writer::Writer(asmjit::CodeHolder& code, const Stubs& stubs, const u8* base, Block& block)
-    : a(&code), stubs_(stubs), base_(base), block_(block) {}
-
 void Writer::block() {
   live_.resize(block_.count);
   u32 live = flag::kArithmetic;  // whoever comes next may read them all

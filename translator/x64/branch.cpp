@@ -89,7 +89,7 @@ bool Writer::loop() {
   const u8 op = now_.raw.opcode;
   const bool jcxz = op == 0xe3;
   const bool short_count = now_.insn->address_size == 2;
-  const asmjit::Label zero = a.newLabel(), over = a.newLabel();
+  const Label zero = a.newLabel(), over = a.newLabel();
   if (short_count) {
     a.lea(kLinear32, ptr(rcx, jcxz ? 0 : -1));
     a.mov(cx, kLinear.r16());

@@ -39,7 +39,7 @@ void Writer::effective_address(const Gp& to) {
   if (insn.address_size == 2) a.movzx(to, to.r16());
 }
 
-asmjit::Label Writer::miss_label() {
+Label Writer::miss_label() {
   Cold cold;
   cold.kind = Cold::Kind::kMiss;
   cold.enter = a.newLabel();
@@ -50,7 +50,7 @@ asmjit::Label Writer::miss_label() {
   return cold.enter;
 }
 
-void Writer::check_segment(unsigned seg, u32 size, Way way, const asmjit::Label& miss) {
+void Writer::check_segment(unsigned seg, u32 size, Way way, const Label& miss) {
   const std::size_t at = offsetof(CpuState, seg) + seg * sizeof(Segment);
   const u8 need = way == Way::kStore ? Segment::kWritable : Segment::kReadable;
   a.test(state_at(at + offsetof(Segment, access), 1), need);
@@ -94,7 +94,7 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
     operand_.setSegment(gs);
     if (c == SegClass::kFlat) return;
   }
-  const asmjit::Label miss = miss_label();
+  const Label miss = miss_label();
   if (now_.flags_live) save_flags();
   if (c == SegClass::kChecked) check_segment(seg, size, way, miss);
   if (c != SegClass::kFlat)
@@ -103,7 +103,7 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
     if (now_.flags_live) restore_flags();
     return;
   }
-  const asmjit::Label aligned = a.newLabel();
+  const Label aligned = a.newLabel();
   if (size > 1) {
     Cold cold;
     cold.kind = Cold::Kind::kMisaligned;

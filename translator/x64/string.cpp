@@ -14,7 +14,7 @@ u32 scale_of(u32 size) { return size == 4 ? 2 : size == 2 ? 1 : 0; }
 }  // namespace
 
 // DF is 0, or the miss. Flags are saved by the caller if they are live.
-void Writer::require_upwards(const asmjit::Label& miss) {
+void Writer::require_upwards(const Label& miss) {
   a.test(state_at(offsetof(CpuState, eflags) + 1, 1), flag::kDf >> 8);
   a.jnz(miss);
 }
@@ -35,7 +35,7 @@ bool Writer::string() {
 }
 
 void Writer::single(u32 size, bool reads, bool writes) {
-  const asmjit::Label miss = miss_label();
+  const Label miss = miss_label();
   const Gp value = size == 4 ? Gp(kTarget32) : size == 2 ? Gp(kTarget.r16()) : Gp(kTarget.r8());
   const Gp accumulator = size == 4 ? Gp(eax) : size == 2 ? Gp(ax) : Gp(al);
   if (now_.flags_live) save_flags();
@@ -63,7 +63,7 @@ void Writer::single(u32 size, bool reads, bool writes) {
 }
 
 // `to` := the shadow entry of the page of `address`; a range that leaves the page misses.
-void Writer::range(const Gp& address, u32 size, const Gp& to, Way way, const asmjit::Label& miss) {
+void Writer::range(const Gp& address, u32 size, const Gp& to, Way way, const Label& miss) {
   a.mov(kLinear32, address);
   a.and_(kLinear32, kPageMask);
   a.lea(kLinear32, ptr(kLinear, rcx, scale_of(size), 0));
@@ -77,7 +77,7 @@ void Writer::range(const Gp& address, u32 size, const Gp& to, Way way, const asm
 }
 
 bool Writer::repeated(u32 size, bool reads) {
-  const asmjit::Label miss = miss_label();
+  const Label miss = miss_label();
   if (now_.flags_live) save_flags();
   require_upwards(miss);
   a.cmp(ecx, kPageSize);

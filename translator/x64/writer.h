@@ -5,19 +5,22 @@
 
 #include "translator/block.h"
 #include "translator/raw.h"
-#include "translator/x64/regs.h"
+#include "translator/x64/assembler.h"
 #include "translator/x64/stubs.h"
 
 namespace umbra::x64 {
 
 class Writer {
  public:
-  Writer(asmjit::CodeHolder& code, const Stubs& stubs, const u8* base, Block& block);
+  // What a block can take at most.
+  static constexpr u32 kMostBytes = kMaxBlockInsns * 512;
+
+  Writer(const Stubs& stubs, Block& block) : stubs_(stubs), block_(block) {}
 
   void block();  // the whole: poll, instructions, exits, cold paths
 
-  x86::Assembler a;
-  u32 size() const { return static_cast<u32>(a.offset()); }
+  Assembler a;
+  u32 size() const { return a.offset(); }
 
  private:
   // How the instruction being emitted is seen by its emitter.
@@ -26,15 +29,15 @@ class Writer {
     const Insn* insn;
     RawLayout raw;
     u32 next_eip;
-    bool flags_live;     // before it: glue must not change them
-    asmjit::Label done;  // behind its code
+    bool flags_live;  // before it: glue must not change them
+    Label done;       // behind its code
   };
   enum class Way : u8 { kLoad, kStore };
   struct Cold {
     enum class Kind : u8 { kMiss, kMisaligned, kExit, kFpu } kind;
-    asmjit::Label enter;
-    asmjit::Label back;
-    asmjit::Label miss;  // kMisaligned
+    Label enter;
+    Label back;
+    Label miss;  // kMisaligned
     Site* site = nullptr;
     bool flags_saved = false;
     u32 size = 0;
@@ -53,7 +56,7 @@ class Writer {
   bool direct(unsigned seg) const;  // the window lane without any glue
   void lane(unsigned seg, u32 size, Way way, bool table_only = false);
   void memory_lane(u32 size, Way way);
-  void check_segment(unsigned seg, u32 size, Way way, const asmjit::Label& miss);
+  void check_segment(unsigned seg, u32 size, Way way, const Label& miss);
   void save_flags();
   void restore_flags();
   // stack.cpp
@@ -82,8 +85,8 @@ class Writer {
   bool string();
   void single(u32 size, bool reads, bool writes);
   bool repeated(u32 size, bool reads);
-  void range(const x86::Gp& address, u32 size, const x86::Gp& to, Way way, const asmjit::Label& miss);
-  void require_upwards(const asmjit::Label& miss);
+  void range(const x86::Gp& address, u32 size, const x86::Gp& to, Way way, const Label& miss);
+  void require_upwards(const Label& miss);
   // flags and system registers that are only data
   bool flag_instruction();
   bool move_from_segment();
@@ -94,10 +97,9 @@ class Writer {
   void callout(Site& site);
   void cold_paths();
   void cold_path(const Cold& cold);
-  asmjit::Label miss_label();
+  Label miss_label();
 
   const Stubs& stubs_;
-  const u8* base_;
   Block& block_;
   Now now_{};
   x86::Mem operand_;  // where the lane leads
