@@ -82,6 +82,15 @@ class Mmu final : public LayoutWatcher {
   u64 global_epoch() const { return global_epoch_; }
   // … or all others may have as well: MOV CR3.
   u64 switch_epoch() const { return switch_epoch_; }
+  // Finer, for code: unchanged means that every page given to watch_code since still lies where `walk` found it, rights
+  // included, and that this is the same address space. False: the page cannot be watched.
+  u64 code_version() const { return space_->code_version(); }
+  bool watch_code(Linear a, const Walk& walk) {
+    if (!space_->note(page_of(a), walk)) return false;
+    space_->note_code(page_of(a));
+    settle();
+    return true;
+  }
   void add_watcher(InvalidationWatcher& w) { invalidation_watchers_.push_back(&w); }
   void remove_watcher(InvalidationWatcher& w) { std::erase(invalidation_watchers_, &w); }
 

@@ -21,6 +21,8 @@ bool harmless(u64 before, u64 after) { return (before & ~after) == 0 && ((before
 // A group of 512 virtual pages in both planes, and its share of the host's page tables.
 constexpr u64 kGroupBytes = 2 * kPageSize;
 
+constexpr u64 kCodeBytes = kShadowEntries / 8;
+
 }  // namespace
 
 CopyPool::CopyPool() : copies_(static_cast<PageCopy*>(sparse_map(u64{kCopies} * sizeof(PageCopy)))) {}
@@ -48,6 +50,8 @@ void CopyPool::give_back(PageCopy* copy) {
 
 Space::Space(SpaceContext& context, u32 id) : context_(context), id_(id) {
   for (ShadowTable*& table : tables_) table = static_cast<ShadowTable*>(sparse_map(sizeof(ShadowTable)));
+  code_ = static_cast<u64*>(sparse_map(kCodeBytes));
+  code_gone();
   copies_.reserve(kMaxSlots);
   large_.reserve(kMaxSlots);
 }
@@ -55,6 +59,7 @@ Space::Space(SpaceContext& context, u32 id) : context_(context), id_(id) {
 Space::~Space() {
   drop_all();
   for (ShadowTable* table : tables_) munmap(table, sizeof(ShadowTable));
+  munmap(code_, kCodeBytes);
 }
 
 void Space::assign(const PagingState& state) {
@@ -166,7 +171,19 @@ void Space::compare(PageCopy& copy, Changed changed) {
   }
 }
 
+u32 Space::user_tables() const {
+  u32 n = 0;
+  for (const PageCopy* copy : copies_) {
+    const PageCopy& directory = *directories_[entry_size_ == 8 ? copy->slot >> 9 : 0];
+    const u32 index = entry_size_ == 8 ? copy->slot & 511 : copy->slot;
+    n += (entry_at(directory.bytes, index * entry_size_) & pte::kUser) != 0;
+  }
+  return n;
+}
+
 void Space::enter(const PagingState& state) {
+  const u64 tables_before = copies_.size();
+  renewed_ = false;
   if (entry_size_ == 8) {
     for (u32 i = 0; i < 4; ++i) {
       if (pdpte_[i] == state.pdpte[i]) continue;
@@ -177,6 +194,8 @@ void Space::enter(const PagingState& state) {
   for (PageCopy* directory : directories_) {
     if (directory != nullptr) compare(*directory, [&](u32 i) { drop_slot(directory->slot + i); });
   }
+  // A program that goes on keeps at least its text and its stack.
+  renewed_ = copies_.size() + 2 <= tables_before && user_tables() == 0;
   for (PageCopy* copy : copies_) {
     compare(*copy, [&](u32 i) { drop((copy->slot << slot_shift_) + i); });
   }
@@ -207,6 +226,7 @@ void Space::unlist(u32 vpn) {
 }
 
 void Space::drop(u32 vpn) {
+  if (has_code(vpn)) code_gone();
   if (slot_[slot_of(vpn)].kind == SlotKind::kTable) unlist(vpn);
   for (bool user : {false, true}) {
     if (!touched(user, vpn)) continue;
@@ -263,6 +283,9 @@ void Space::drop_slot(u32 s) {
     copies_.pop_back();
   } else if (slot.kind == SlotKind::kLarge) {
     for (u32 group = first; group < first + slot_pages(); group += 512) {
+      for (u32 i = 0; i < 512; i += 64) {
+        if (code_[(group + i) >> 6] != 0) code_gone();
+      }
       for (bool user : {false, true}) {
         if (!touched(user, group)) continue;
         for (u32 i = 0; i < 512; ++i) tables_[user]->load[group + i] = tables_[user]->store[group + i] = 0;
@@ -300,6 +323,8 @@ void Space::drop_all() {
     if (any) madvise(tables_[user], sizeof(ShadowTable), MADV_DONTNEED);
     if (mirror_[user] != nullptr) mirror_[user]->forget_all();
   }
+  madvise(code_, kCodeBytes, MADV_DONTNEED);
+  code_gone();
   context_.stats.bytes -= bytes_;
   bytes_ = 0;
 }

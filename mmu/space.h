@@ -68,6 +68,7 @@ struct SpaceContext {
   StoreMap stores;
   CopyPool copies;
   MmuStats stats;
+  u64 code_versions = 0;  // the last one given out
   explicit SpaceContext(PhysicalMemory& m) : memory(m), stores(m.size() >> kPageBits) {}
 };
 
@@ -92,6 +93,12 @@ class Space {
   // Remembers where an entry for this page is about to come from; drops what was derived from other contents of the
   // same guest entry. False if the tables cannot be watched (they are not memory): then nothing may be filled.
   bool note(u32 vpn, const Walk& walk);
+  // After note, for a page that code was translated from: code_version() changes whenever what the page was derived
+  // from does, or is not watched any more. Equal numbers, of whatever space, mean that nothing has changed.
+  void note_code(u32 vpn) { code_[vpn >> 6] |= u64{1} << (vpn & 63); }
+  u64 code_version() const { return code_version_; }
+  // Entering found hardly anything as it was: the page directory has been given to another program.
+  bool renewed() const { return renewed_; }
   // After note. Host pages as addends; `store` zero leaves the store plane alone.
   void put(u32 vpn, bool user, u64 load, u64 store);
   // The other 4 KiB entries in the guest's cache line that the last note(vpn) was about: calls visit(vpn, pde, pte) for
@@ -119,6 +126,9 @@ class Space {
   u32 slot_of(u32 vpn) const { return vpn >> slot_shift_; }
   u32 slots() const { return kShadowEntries >> slot_shift_; }
   u32 slot_pages() const { return 1u << slot_shift_; }
+  bool has_code(u32 vpn) const { return (code_[vpn >> 6] >> (vpn & 63)) & 1; }
+  void code_gone() { code_version_ = ++context_.code_versions; }
+  u32 user_tables() const;
   bool touched(bool user, u32 vpn) const { return (touched_[user][vpn >> 15] >> (vpn >> 9 & 63)) & 1; }
   void touch(bool user, u32 vpn);
   void drop_slot(u32 slot);
@@ -135,6 +145,9 @@ class Space {
   ShadowTable* tables_[2];
   Window* mirror_[2] = {};
   u64 touched_[2][32] = {};  // groups of 512 virtual pages that have entries: what has to be looked at and given back
+  u64* code_;                // a bit for each page
+  u64 code_version_ = 0;
+  bool renewed_ = false;
   u64 bytes_ = 0;
   u32 slot_shift_ = 10;  // a slot is what one directory entry maps: 4 MiB, with PAE 2 MiB
   u32 entry_size_ = 4;

@@ -50,6 +50,9 @@ Stop Translator::run(Cpu& cpu) {
   cpu_ = &cpu;
   thread_ = pthread_self();
   const FaultScope faults(*this);
+  if (&cpu.mmu != mmu_ || cpu.mmu.epoch() != mmu_epoch_) spaces_.all_changed(&cpu.mmu != mmu_);
+  mmu_ = &cpu.mmu;
+  cpu.mmu.add_watcher(*this);
   cpu.mmu.enable_windows(windows_);
   cache_->context().window_loaded = 0;  // another engine may have used the register since
   if (windows_) {
@@ -60,6 +63,8 @@ Stop Translator::run(Cpu& cpu) {
   if (where != backend_->exit_code()) backend_->enter(cpu.s, where);
   in_generated_ = 0;
   cpu_ = nullptr;
+  cpu.mmu.remove_watcher(*this);
+  mmu_epoch_ = cpu.mmu.epoch();
   return stop_;
 }
 
@@ -111,21 +116,15 @@ void Translator::interpret() {
 
 u8* Translator::find_code() {
   Cpu& cpu = *cpu_;
-  if (cpu.mmu.epoch() != mmu_epoch_) {
-    mmu_epoch_ = cpu.mmu.epoch();
-    spaces_.mappings_changed(true);
-  }
   const Mode mode = Mode::of(cpu);
-  const DispatchKey space_id = dispatch_key(cpu, mode);
-  if (space_ == nullptr || !(space_->key() == space_id)) space_ = &spaces_.find(space_id, cpu.code_size());
-  spaces_.validate(*space_, memory_, cpu.mmu.state());
+  DispatchTable& table = spaces_.select(dispatch_key(cpu, mode), cpu.code_size(), cpu.mmu);
   Context& context = cache_->context();
-  context.dispatch = reinterpret_cast<u64>(space_->table());
+  context.dispatch = reinterpret_cast<u64>(table.table());
   context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
   context.window = reinterpret_cast<u64>(cpu.mmu.window());
 
   const u32 eip = static_cast<u32>(cpu.s.eip);
-  if (const u32 offset = space_->table()[eip]; offset != 0) return cache_->base() + offset;
+  if (const u32 offset = table.table()[eip]; offset != 0) return cache_->base() + offset;
   const Linear linear(cpu.s.seg[kCs].base + eip);
   const Walk walk = umbra::walk(memory_, cpu.mmu.state(), linear, Access::kExecute, mode.user());
   if (!walk.ok) return nullptr;
@@ -134,15 +133,15 @@ u8* Translator::find_code() {
   if (block == nullptr) block = translate(key, walk);
   if (block == nullptr) return nullptr;
   const u32 offset = cache_->offset(block->code);
-  space_->set(eip, offset, linear, walk);
+  if (!spaces_.set(table, cpu.mmu, eip, offset, linear, walk)) return nullptr;
   if (block->crosses()) {
     const Linear second((linear.value | kPageMask) + 1);
     const Walk there = umbra::walk(memory_, cpu.mmu.state(), second, Access::kExecute, mode.user());
-    if (!there.ok || page_of(memory_.wrap(there.address)) != block->second_page) {
-      space_->clear(eip, offset);
+    if (!there.ok || page_of(memory_.wrap(there.address)) != block->second_page ||
+        !spaces_.set(table, cpu.mmu, eip, offset, second, there)) {
+      spaces_.clear(table, eip, offset, linear);
       return nullptr;
     }
-    space_->set(eip, offset, second, there);
   }
   if (log_on(Log::kExec)) log(Log::kExec, "exec %08x mode %x", eip, mode.bits());
   return block->code;
@@ -180,12 +179,15 @@ void Translator::code_written(u64 page, u32 offset, u32 size) {
 void Translator::kill(Block& block) {
   block.valid = false;
   backend_->redirect(block);
-  spaces_.clear(block.key.eip, cache_->offset(block.code));
+  spaces_.clear(block.key, cache_->offset(block.code));
   const auto found = by_key_.find(block.key);
   if (found != by_key_.end() && found->second == &block) by_key_.erase(found);
 }
 
-void Translator::layout_changed(Phys, u64) { flush_wanted_ = true; }
+// Pages that became something else have been reported to code_written. A20 moves them all without a word.
+void Translator::layout_changed(Phys, u64 size) {
+  if (size == PhysicalMemory::kPages << kPageBits) flush_wanted_ = true;
+}
 
 Block* Translator::block_at(const u8* pc) const {
   const auto after = std::upper_bound(blocks_.begin(), blocks_.end(), pc,

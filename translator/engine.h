@@ -41,7 +41,7 @@ struct TranslatorOptions {
   bool verify = false;          // every block through the independent verifier
 };
 
-class Translator final : public Engine, private CodeWatcher, private LayoutWatcher {
+class Translator final : public Engine, private CodeWatcher, private LayoutWatcher, private InvalidationWatcher {
  public:
   Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend> backend, PhysicalMemory& memory,
              const TranslatorOptions& options);
@@ -86,6 +86,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void code_written(u64 page, u32 offset, u32 size) override;
   bool holds_code(u64 page) const override { return code_pages_.holds(page); }
   void layout_changed(Phys first, u64 size) override;
+  void page_invalidated(Linear address) override { spaces_.page_invalidated(address); }
 
   u8* find_code();
   Block* translate(const BlockKey& key, const Walk& walk);
@@ -116,8 +117,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
 
   Cpu* cpu_ = nullptr;  // while running
   Stop stop_ = Stop::kAttention;
+  const Mmu* mmu_ = nullptr;  // the last one seen, and how it was left
   u64 mmu_epoch_ = 0;
-  DispatchTable* space_ = nullptr;
   volatile std::sig_atomic_t in_generated_ = 0;
   volatile std::sig_atomic_t kicked_ = 0;
   pthread_t thread_{};

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "cpu/base/log.h"
@@ -11,6 +12,7 @@ namespace umbra {
 namespace {
 
 constexpr std::size_t kMaxSpaces = 256;
+constexpr u32 kQuarter = 1024;  // entries in a host page
 constexpr u64 kIgnored = pte::kAccessed | pte::kDirty;
 
 u64 read_entry(PhysicalMemory& memory, Phys at, bool pae) {
@@ -25,12 +27,23 @@ Phys directory_entry(const PagingState& state, u32 linear) {
   return Phys((state.pdpte[linear >> 30] & 0xffffffffff000) + ((linear >> 21) & 511) * 8);
 }
 
+template <class CodePage>
+bool still_maps(PhysicalMemory& memory, const PagingState& state, const CodePage& code) {
+  if (!paging_on(state)) return code.levels == 0;
+  if (code.levels == 0) return false;
+  const bool pae = paging_pae(state);
+  const u32 linear = code.page << kPageBits;
+  if (pae && (state.pdpte[linear >> 30] & pte::kPresent) == 0) return false;
+  if ((read_entry(memory, directory_entry(state, linear), pae) & ~kIgnored) != code.trail[0]) return false;
+  return code.levels == 1 || (read_entry(memory, code.leaf, pae) & ~kIgnored) == code.trail[1];
+}
+
 }  // namespace
 
 DispatchKey dispatch_key(const Cpu& cpu, Mode mode) {
   const Segment& cs = cpu.s.seg[kCs];
-  const bool own_tables = mode.user() && (cpu.s.cr0 & cr0::kPg) != 0;
-  return {mode.bits(), cs.base, cs.limit, own_tables ? cpu.s.cr3 : 0};
+  const bool own = mode.user() && (cpu.s.cr0 & cr0::kPg) != 0;
+  return {mode.bits() | (own ? DispatchKey::kOwn : 0), cs.base, cs.limit, own ? cpu.s.cr3 : 0};
 }
 
 DispatchTable::DispatchTable(const DispatchKey& key, CodeSize size)
@@ -45,90 +58,187 @@ DispatchTable::DispatchTable(const DispatchKey& key, CodeSize size)
 
 DispatchTable::~DispatchTable() { munmap(table_, bytes_); }
 
-void DispatchTable::set(u32 eip, u32 offset, Linear linear, const Walk& walk) {
+// A page's stretch of the table: an instruction that crosses into the page starts up to fifteen bytes before it.
+u32 DispatchTable::first_eip(const CodePage& page) const { return (page.page << kPageBits) - key_.cs_base - 16; }
+
+void DispatchTable::set(u32 eip, u32 offset, CodePage& page) {
   table_[eip & mask_] = offset;
-  const auto [at, fresh] = index_.try_emplace(page_of(linear), static_cast<u32>(pages_.size()));
-  if (fresh) {
+  page.quarters |= static_cast<u8>(1u << ((eip - first_eip(page)) / kQuarter));
+}
+
+// Looks before it reads: reading a page of the table that was never written would make it resident.
+void DispatchTable::clear(u32 eip, u32 offset, u32 linear_page) {
+  const auto found = index_.find(linear_page);
+  if (found == index_.end()) return;
+  const CodePage& page = pages_[found->second];
+  if ((page.quarters >> ((eip - first_eip(page)) / kQuarter) & 1) == 0) return;
+  if (table_[eip & mask_] == offset) table_[eip & mask_] = 0;
+}
+
+DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bool& fresh) {
+  const auto [at, made] = index_.try_emplace(page_of(linear), static_cast<u32>(pages_.size()));
+  fresh = made;
+  if (made) {
     CodePage page;
     page.page = page_of(linear);
     page.levels = walk.levels;
     page.global = walk.global;
     for (unsigned i = 0; i < walk.levels; ++i) page.trail[i] = walk.entry[i] & ~kIgnored;
     if (walk.levels == 2) page.leaf = walk.at[1];
-    pages_.push_back(std::move(page));
+    local_pages_ += !page.global;
+    pages_.push_back(page);
   }
-  pages_[at->second].eips.push_back(eip & mask_);
+  return pages_[at->second];
 }
 
-void DispatchTable::clear_all() {
-  madvise(table_, bytes_, MADV_DONTNEED);
-  pages_.clear();
-  index_.clear();
+void DispatchTable::drop(std::size_t index) {
+  CodePage& page = pages_[index];
+  for (u32 quarter = 0; quarter < 8; ++quarter) {
+    if ((page.quarters >> quarter & 1) == 0) continue;
+    const u32 first = first_eip(page) + quarter * kQuarter;
+    for (u32 i = 0; i < kQuarter; ++i) table_[(first + i) & mask_] = 0;
+  }
+  local_pages_ -= !page.global;
+  index_.erase(page.page);
+  if (index + 1 != pages_.size()) {
+    page = pages_.back();
+    index_[page.page] = static_cast<u32>(index);
+  }
+  pages_.pop_back();
 }
 
-bool DispatchTable::still_maps(PhysicalMemory& memory, const PagingState& state, const CodePage& code) {
-  if (!paging_on(state)) return code.levels == 0;
-  if (code.levels == 0) return false;
-  const bool pae = paging_pae(state);
-  const u32 linear = code.page << kPageBits;
-  if (pae && (state.pdpte[linear >> 30] & pte::kPresent) == 0) return false;
-  if ((read_entry(memory, directory_entry(state, linear), pae) & ~kIgnored) != code.trail[0]) return false;
-  return code.levels == 1 || (read_entry(memory, code.leaf, pae) & ~kIgnored) == code.trail[1];
-}
-
-u32 DispatchTable::validate(PhysicalMemory& memory, const PagingState& state, bool globals) {
+template <class Keep>
+u32 DispatchTable::keep_pages(Keep keep) {
   u32 dropped = 0;
   for (std::size_t i = 0; i < pages_.size();) {
-    CodePage& page = pages_[i];
-    if ((page.global && !globals) || still_maps(memory, state, page)) {
+    if (keep(pages_[i])) {
       ++i;
-      continue;
+    } else {
+      drop(i);
+      ++dropped;
     }
-    for (u32 eip : page.eips) table_[eip] = 0;
-    index_.erase(page.page);
-    if (i + 1 != pages_.size()) {
-      page = std::move(pages_.back());
-      index_[page.page] = static_cast<u32>(i);
-    }
-    pages_.pop_back();
-    ++dropped;
   }
   return dropped;
 }
 
+void DispatchTable::clear_all() {
+  if (pages_.empty()) return;
+  madvise(table_, bytes_, MADV_DONTNEED);
+  pages_.clear();
+  index_.clear();
+  local_pages_ = 0;
+}
+
 std::size_t DispatchTable::resident_bytes() const {
   std::size_t host_pages = 0;
-  for (const CodePage& page : pages_) host_pages += std::min<std::size_t>(4, page.eips.size());
+  for (const CodePage& page : pages_) host_pages += static_cast<unsigned>(std::popcount(page.quarters));
   return host_pages * kPageSize;
 }
 
 DispatchTable& DispatchTables::find(const DispatchKey& key, CodeSize size) {
+  DispatchTable*& recent = recent_[Hash()(key) % recent_.size()];
+  if (recent != nullptr && recent->key() == key) return *recent;
   std::unique_ptr<DispatchTable>& slot = spaces_[key];
   if (slot == nullptr) {
     slot = std::make_unique<DispatchTable>(key, size);
-    slot->validated_ = epoch_;
+    slot->last_used_ = ++clock_;
+    DispatchTable* made = slot.get();
     if (spaces_.size() > kMaxSpaces) drop_oldest();
+    return *(recent = made);
   }
-  DispatchTable& found = *spaces_[key];
-  found.last_used_ = ++clock_;
-  return found;
+  return *(recent = slot.get());
 }
 
 void DispatchTables::drop_oldest() {
-  auto oldest = spaces_.end();
+  auto oldest = spaces_.begin();
   for (auto it = spaces_.begin(); it != spaces_.end(); ++it)
-    if (it->second->last_used_ != 0 && (oldest == spaces_.end() || it->second->last_used_ < oldest->second->last_used_))
-      oldest = it;
-  if (oldest != spaces_.end()) spaces_.erase(oldest);
+    if (it->second->last_used_ < oldest->second->last_used_) oldest = it;
+  std::replace(recent_.begin(), recent_.end(), oldest->second.get(), static_cast<DispatchTable*>(nullptr));
+  spaces_.erase(oldest);
+}
+
+DispatchTable& DispatchTables::select(const DispatchKey& key, CodeSize size, Mmu& mmu) {
+  if (current_ == nullptr || !(current_->key() == key)) {
+    current_ = &find(key, size);
+    current_->last_used_ = ++clock_;
+  }
+  if (key.own()) {
+    if (current_->code_version_ != mmu.code_version()) validate_own(*current_, mmu);
+  } else {
+    validate_shared(*current_, mmu);
+  }
+  return *current_;
+}
+
+void DispatchTables::validate_own(DispatchTable& table, Mmu& mmu) {
+  pages_dropped_ += table.keep_pages([&](const DispatchTable::CodePage& code) {
+    const Linear linear(code.page << kPageBits);
+    const Walk walk = probe(mmu.memory(), mmu.state(), linear);
+    if (!walk.ok || walk.levels != code.levels) return false;
+    for (unsigned i = 0; i < walk.levels; ++i) {
+      if ((walk.entry[i] & ~kIgnored) != code.trail[i] || (walk.entry[i] & pte::kAccessed) == 0) return false;
+    }
+    return mmu.watch_code(linear, walk);
+  });
+  // Watching may itself find something changed and begin another version; what was looked at before is true for it.
+  table.code_version_ = mmu.code_version();
+}
+
+void DispatchTables::validate_shared(DispatchTable& table, Mmu& mmu) {
+  if (mmu.global_epoch() != global_epoch_) {
+    global_epoch_ = mmu.global_epoch();
+    ++shared_epoch_;
+  }
+  const bool all = table.shared_epoch_ != shared_epoch_;
+  if (!all && (table.switch_epoch_ == mmu.switch_epoch())) return;
+  table.shared_epoch_ = shared_epoch_;
+  table.switch_epoch_ = mmu.switch_epoch();
+  if (!all && table.local_pages_ == 0) return;
+  pages_dropped_ += table.keep_pages([&](const DispatchTable::CodePage& code) {
+    return (code.global && !all) || still_maps(mmu.memory(), mmu.state(), code);
+  });
+}
+
+bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk) {
+  bool fresh;
+  DispatchTable::CodePage& page = table.page(linear, walk, fresh);
+  if (fresh && table.key().own()) {
+    if (!mmu.watch_code(linear, walk)) {
+      table.drop(table.pages_.size() - 1);
+      return false;
+    }
+  } else if (fresh) {
+    shared_pages_.set(page_of(linear));
+    if (walk.levels < 2) shared_large_.set(page_of(linear) >> 10);
+  }
+  table.set(eip, offset, page);
+  return true;
+}
+
+// The tables that can know the block have its mode and segment; those are few.
+void DispatchTables::clear(const BlockKey& block, u32 offset) {
+  for (auto& [key, table] : spaces_) {
+    if ((key.mode & ~DispatchKey::kOwn) != block.mode.bits() || key.cs_limit != block.cs_limit) continue;
+    if (key.cs_base + block.eip == block.linear) table->clear(block.eip, offset, block.linear >> kPageBits);
+  }
 }
 
 void DispatchTables::clear_all() {
   for (auto& [key, space] : spaces_) space->clear_all();
+  shared_pages_.reset();
+  shared_large_.reset();
 }
 
-void DispatchTables::validate_slowly(DispatchTable& space, PhysicalMemory& memory, const PagingState& state) {
-  pages_dropped_ += space.validate(memory, state, space.validated_ < global_epoch_);
-  space.validated_ = epoch_;
+// User code is the MMU's to watch.
+void DispatchTables::page_invalidated(Linear address) {
+  const u32 page = page_of(address);
+  if (shared_pages_.test(page) || shared_large_.test(page >> 10)) ++shared_epoch_;
+}
+
+void DispatchTables::all_changed(bool forget) {
+  ++shared_epoch_;
+  if (forget) clear_all();
+  for (auto& [key, table] : spaces_) table->code_version_ = 0;
 }
 
 std::size_t DispatchTables::resident_bytes() const {

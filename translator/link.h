@@ -2,11 +2,18 @@
 // address space. Its flat table has one u32 for every EIP, an offset from the code base; zero leads to the miss stub,
 // which lies there. The table is reserved, not filled: only the pages of it that cover executed code are resident.
 //
-// An entry promises that its linear page still maps the physical page it was translated from. Each code page
-// remembers the page-table entries that made it so, and is compared when the guest may have changed them (MOV CR3,
-// INVLPG, paging bits): two loads a page, far less than write-traces on page tables would cost.
+// An entry promises that its linear page still maps the physical page it was translated from. Who keeps the promise:
+//  - User code's pages are watched by the MMU (Mmu::watch_code), which compares what they were derived from on MOV CR3
+//    anyway. As long as its code_version() is the one that the table was validated for, nothing has moved. When it is
+//    another one, each page is walked and watched again, or goes. The accessed bit must be set as well: an entry
+//    without it would run code that no walk has marked.
+//  - Supervisor code is shared by all address spaces. Each page remembers the page-table entries that made it so, and
+//    these are compared after MOV CR3 (pages without G only), after a change of paging modes or layout, and after an
+//    INVLPG that hits one of these pages. That is two loads a page, far less than write-traces would cost.
 #pragma once
 
+#include <array>
+#include <bitset>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -17,10 +24,12 @@
 namespace umbra {
 
 struct DispatchKey {
+  static constexpr u32 kOwn = 1u << 31;  // in `mode`: user code with paging
   u32 mode = 0;
   u32 cs_base = 0;
   u32 cs_limit = 0;
   u32 cr3 = 0;  // user code with paging; supervisor code is shared by all address spaces
+  bool own() const { return (mode & kOwn) != 0; }
   bool operator==(const DispatchKey&) const = default;
 };
 DispatchKey dispatch_key(const Cpu& cpu, Mode mode);
@@ -34,32 +43,32 @@ class DispatchTable {
 
   const DispatchKey& key() const { return key_; }
   const u32* table() const { return table_; }
-  // `linear` is where the code lies, `walk` how it was reached just now.
-  void set(u32 eip, u32 offset, Linear linear, const Walk& walk);
-  void clear(u32 eip, u32 offset) {
-    if (table_[eip & mask_] == offset) table_[eip & mask_] = 0;
-  }
   void clear_all();
-  // Drops the entries of code pages that map elsewhere now; global pages are looked at only if `globals`, since MOV CR3
-  // leaves them alone. Returns how many pages went.
-  u32 validate(PhysicalMemory& memory, const PagingState& state, bool globals);
   std::size_t resident_bytes() const;
 
  private:
   friend class DispatchTables;
   struct CodePage {
-    u32 page = 0;   // linear
-    u8 levels = 0;  // entries of the guest's tables on the way: 0 with paging off
+    u32 page = 0;     // linear
+    u8 levels = 0;    // entries of the guest's tables on the way: 0 with paging off
+    u8 quarters = 0;  // of the page's stretch of the table that have entries
     bool global = false;
     u64 trail[2] = {};  // those entries
     Phys leaf;          // where the last one lies, if there are two
-    std::vector<u32> eips;
   };
-  static bool still_maps(PhysicalMemory& memory, const PagingState& state, const CodePage& code);
+  void set(u32 eip, u32 offset, CodePage& page);
+  void clear(u32 eip, u32 offset, u32 linear_page);
+  CodePage& page(Linear linear, const Walk& walk, bool& fresh);
+  u32 first_eip(const CodePage& page) const;
+  void drop(std::size_t index);
+  template <class Keep>
+  u32 keep_pages(Keep keep);
 
   DispatchKey key_;
   u64 last_used_ = 0;
-  u64 validated_ = 0;  // epoch
+  u64 code_version_ = 0;  // own: validated for
+  u64 shared_epoch_ = 0, switch_epoch_ = 0;
+  u32 local_pages_ = 0;  // without G
   u32* table_;
   std::size_t bytes_;
   u32 mask_;
@@ -69,19 +78,17 @@ class DispatchTable {
 
 class DispatchTables {
  public:
-  DispatchTable& find(const DispatchKey& key, CodeSize size);
+  // The table of this key, without an entry that is not true any more.
+  DispatchTable& select(const DispatchKey& key, CodeSize size, Mmu& mmu);
+  // `linear` is a page that the code lies in, `walk` how it was reached just now. False: nothing could vouch for it.
+  bool set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk);
+  void clear(DispatchTable& table, u32 eip, u32 offset, Linear linear) { table.clear(eip, offset, page_of(linear)); }
+  void clear(const BlockKey& block, u32 offset);  // a block died
   void clear_all();
-  void clear(u32 eip, u32 offset) {  // a block died
-    for (auto& [key, space] : spaces_) space->clear(eip, offset);
-  }
-  // The guest may have changed mappings: every space is checked before it is used again.
-  void mappings_changed(bool globals) {
-    ++epoch_;
-    if (globals) global_epoch_ = epoch_;
-  }
-  void validate(DispatchTable& space, PhysicalMemory& memory, const PagingState& state) {
-    if (space.validated_ != epoch_) validate_slowly(space, memory, state);
-  }
+  void page_invalidated(Linear address);
+  // Anything may have happened while nobody looked; `forget`: to another Mmu.
+  void all_changed(bool forget);
+
   u64 pages_dropped() const { return pages_dropped_; }
   std::size_t count() const { return spaces_.size(); }
   std::size_t resident_bytes() const;
@@ -94,11 +101,18 @@ class DispatchTables {
       return h ^ (h >> 29);
     }
   };
+  DispatchTable& find(const DispatchKey& key, CodeSize size);
   void drop_oldest();
-  void validate_slowly(DispatchTable& space, PhysicalMemory& memory, const PagingState& state);
+  void validate_own(DispatchTable& table, Mmu& mmu);
+  void validate_shared(DispatchTable& table, Mmu& mmu);
+
   std::unordered_map<DispatchKey, std::unique_ptr<DispatchTable>, Hash> spaces_;
-  u64 epoch_ = 1;         // counts changes of mappings
-  u64 global_epoch_ = 1;  // the last one that touched global pages
+  std::array<DispatchTable*, 64> recent_{};  // by hash
+  DispatchTable* current_ = nullptr;
+  std::bitset<1u << 20> shared_pages_;  // linear pages with supervisor code, perhaps
+  std::bitset<1024> shared_large_;      // 4 MiB regions in which some came from a large page
+  u64 global_epoch_ = 0;                // the MMU's, when shared_epoch_ was last right
+  u64 shared_epoch_ = 1;                // counts what may have moved global pages
   u64 clock_ = 0;
   u64 pages_dropped_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "mmu/shadow.h"
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <vector>
 
 #include "tests/mmu/machine.h"
@@ -313,6 +314,40 @@ TEST_CASE("tables that are not memory are walked every time") {
   REQUIRE(m.mmu->load_ptr<u8>(Linear(0x5000)) == m.memory->base());
 }
 
+TEST_CASE("a code version lasts as long as nothing that code was found by has changed") {
+  Simple m;
+  const auto watch = [&](u32 a) {
+    const Walk w = walk(*m.memory, m.mmu->state(), Linear(a), Access::kExecute, false);
+    REQUIRE(w.ok);
+    REQUIRE(m.mmu->watch_code(Linear(a), w));
+  };
+  watch(0x5000);
+  const u64 first = m.mmu->code_version();
+  m.touch(Linear(0x6000), true);
+  m.poke(0x2000 + 6 * 4, 0, 4);  // a neighbour
+  m.mmu->invalidate(Linear(0x6000));
+  m.reload();
+  REQUIRE(m.mmu->code_version() == first);
+  m.poke(0x2000 + 5 * 4, 0x7027, 4);
+  REQUIRE(m.mmu->code_version() == first);
+  m.mmu->invalidate(Linear(0x5000));
+  REQUIRE(m.mmu->code_version() != first);
+  watch(0x5000);
+  const u64 second = m.mmu->code_version();
+  m.reload();
+  REQUIRE(m.mmu->code_version() == second);
+  m.poke(0x1000, m.peek(0x1000, 4) & ~u64{2}, 4);
+  m.reload();
+  REQUIRE(m.mmu->code_version() != second);
+  const u64 third = m.mmu->code_version();
+  m.s.cr3 = 0x3000;
+  m.reload();
+  REQUIRE(m.mmu->code_version() != third);
+  m.s.cr3 = 0x1000;
+  m.reload();
+  REQUIRE(m.mmu->code_version() == third);
+}
+
 // The reference is the walk itself: whatever the guest did to its tables, after MOV CR3 no entry, and after INVLPG no
 // entry of that page, may differ from what a walk gives now, in rights, A, D or frame.
 TEST_CASE("kept spaces agree with the page tables under random edits") {
@@ -328,11 +363,27 @@ TEST_CASE("kept spaces agree with the page tables under random edits") {
       bool wp = true, pge = true;
       m.mmu->set_state(t.state(root, wp, pge));
       u32 code_page = 0x200;
+      struct Watched {
+        Walk walk;
+        u64 version;
+      };
+      std::map<u32, Watched> watched;
+      const auto check_watched = [&](u32 vpn) {
+        const auto found = watched.find(vpn);
+        if (found == watched.end() || found->second.version != m.mmu->code_version()) return;
+        const Walk now = probe(*m.memory, m.mmu->state(), Linear(vpn << kPageBits));
+        REQUIRE(now.ok);
+        REQUIRE(page_of(now.address) == page_of(found->second.walk.address));
+        REQUIRE(now.executable);
+        REQUIRE(now.user == found->second.walk.user);
+      };
       for (u32 step = 0; step < 12000; ++step) {
         const Linear a = t.address();
         const u32 what = t.pick(100);
         if (what < 60) {
           m.touch(a, t.chance(50));
+          const Walk w = walk(*m.memory, m.mmu->state(), a, Access::kExecute, m.mmu->user());
+          if (w.ok && m.mmu->watch_code(a, w)) watched[page_of(a)] = {w, m.mmu->code_version()};
         } else if (what < 70) {
           m.mmu->set_user(t.chance(60));
         } else if (what < 80) {
@@ -340,6 +391,7 @@ TEST_CASE("kept spaces agree with the page tables under random edits") {
         } else if (what < 90) {
           t.edit(root, a);
           m.mmu->invalidate(a);
+          check_watched(page_of(a));
           const bool was = m.mmu->user();
           for (bool user : {false, true}) {
             m.mmu->set_user(user);
@@ -361,6 +413,7 @@ TEST_CASE("kept spaces agree with the page tables under random edits") {
           if (t.chance(70)) root = t.pick(RandomTables::kRoots);
           m.mmu->set_state(t.state(root, wp, pge));
           check_clumps(m, pae);
+          for (const auto& [vpn, w] : watched) check_watched(vpn);
         }
       }
       REQUIRE(m.mmu->stats().entries_changed > 50);

@@ -1,0 +1,144 @@
+// Code that comes to lie elsewhere because the guest changes its page tables.
+#include <catch2/catch.hpp>
+
+#include "tests/translator/twin.h"
+
+using namespace umbra;
+using namespace umbra::test;
+
+namespace {
+
+constexpr u32 kCode = 0x40000, kFunction = 0x50000, kDirectory = 0x10000, kTable = 0x11000, kOther = 0x12000;
+constexpr u32 kEntry = kTable + (kFunction >> 12) * 4;
+constexpr u32 kTss = 0x600;
+
+std::vector<u8> le32(u32 v) {
+  return {static_cast<u8>(v), static_cast<u8>(v >> 8), static_cast<u8>(v >> 16), static_cast<u8>(v >> 24)};
+}
+
+std::vector<u8> join(std::initializer_list<std::vector<u8>> parts) {
+  std::vector<u8> all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+// Everything at its own address; the function's page can be one of two that return 1 and 2. A second directory says
+// the same.
+void map_identically(Machine& m, u32 flags) {
+  m.put32(kDirectory, kTable | 0x67);
+  m.put32(kOther, kTable | 0x67);
+  for (u32 page = 0; page < 256; ++page) m.put32(kTable + page * 4, page << 12 | 0x67 | flags);
+  for (u32 i = 0; i < 2; ++i) m.put(kFunction + i * kPageSize, join({{0xb8}, le32(i + 1), {0xc3}}));
+  m.cpu.set_cr4(m.cpu.s.cr4 | cr4::kPge);
+  m.cpu.set_cr3(kDirectory);
+  m.cpu.set_cr0(m.cpu.s.cr0 | cr0::kPg | cr0::kWp);
+}
+
+void to_ring_3(Machine& m) {
+  for (unsigned i = 0; i < kSegCount; ++i) m.cpu.s.seg[i] = Machine::flat(i == kCs, true, 3);
+  m.cpu.s.tr.base = kTss;
+  m.cpu.s.tr.limit = 0x67;
+  m.cpu.s.tr.rights = 0x8b;
+  m.cpu.s.tr.selector = 0x18;
+  m.cpu.s.tr.derive(true);
+  m.put32(kTss + 4, 0x7000);
+  m.put32(kTss + 8, 16);
+  m.cpu.set_cpl(3);
+}
+
+std::string run_both(Twins& t) {
+  const Stop a = t.run_a(), b = t.run_b();
+  return a == b ? t.difference() : "stops differ";
+}
+
+}  // namespace
+
+TEST_CASE("A supervisor that moves a page of code and says so runs what lies there now") {
+  struct Case {
+    const char* name;
+    std::vector<u8> say;
+    u32 flags;
+  };
+  for (const Case& c : {Case{"INVLPG", join({{0x0f, 0x01, 0x3d}, le32(kFunction)}), 0},
+                        Case{"INVLPG of a global page", join({{0x0f, 0x01, 0x3d}, le32(kFunction)}), 0x100},
+                        Case{"MOV CR3", {0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0x90}, 0}}) {
+    INFO(c.name);
+    Twins t;
+    // mov edi, 50; l: call function; add ebx, eax; rol ebx, 1; xor [entry], 1000h; say; dec edi; jnz l; hlt
+    const auto code = join({{0xbf, 50, 0, 0, 0, 0xe8},
+                            le32(kFunction - (kCode + 10)),
+                            {0x01, 0xc3, 0xd1, 0xc3, 0x81, 0x35},
+                            le32(kEntry),
+                            {0x00, 0x10, 0x00, 0x00},
+                            c.say,
+                            {0x4f, 0x75, 0xe3, 0xf4}});
+    t.both([&](Machine& m) {
+      map_identically(m, c.flags);
+      m.put(kCode, code);
+      m.start(kCode);
+    });
+    CHECK(run_both(t) == "");
+    CHECK(t.translator->gather().translations < 20);  // both functions are kept
+  }
+}
+
+TEST_CASE("A program's code follows its page tables across CR3 writes, INVLPG and changes made from outside") {
+  for (bool windows : {false, true}) {
+    INFO((windows ? "window lane" : "table lane"));
+    TranslatorOptions options;
+    options.always_windows = windows;
+    Twins t(options);
+    t.both([&](Machine& m) {
+      map_identically(m, 0);
+      m.put(kCode, join({{0xe8}, le32(kFunction - (kCode + 5)), {0xf4}}));  // call function; hlt, which is #GP
+    });
+    for (u32 round = 0; round < 60; ++round) {
+      INFO("round " << round);
+      const bool move = round % 3 != 0;
+      t.both([&](Machine& m) {
+        m.cpu.s.gpr[kEsp] = 0x8000;
+        if (move) m.put32(kEntry, *reinterpret_cast<u32*>(m.ram() + kEntry) ^ 0x1000);
+        if (round % 7 == 6) m.put32(kEntry, *reinterpret_cast<u32*>(m.ram() + kEntry) & ~0x20u);  // accessed
+        switch (round % 4) {
+          case 0:
+            m.cpu.mmu.invalidate(Linear(kFunction));
+            break;
+          case 1:
+            m.cpu.set_cr3(kDirectory);
+            break;
+          default:
+            m.cpu.set_cr3(round % 8 < 4 ? kOther : kDirectory);
+        }
+        to_ring_3(m);
+        m.start(kCode);
+      });
+      CHECK(run_both(t) == "");
+      CHECK(t.b.cpu.s.gpr[kEax] == 1 + ((*reinterpret_cast<u32*>(t.b.ram() + kEntry) >> 12) & 1));
+      CHECK((*reinterpret_cast<u32*>(t.b.ram() + kEntry) & 0x20) != 0);
+    }
+    CHECK(t.translator->gather().translations < 30);
+  }
+}
+
+TEST_CASE("A change of the physical layout takes only the code that it hits") {
+  Twins t;
+  t.both([](Machine& m) {
+    m.put(kCode, join({{0xe8}, le32(kFunction - (kCode + 5)), {0xf4}}));
+    for (u32 i = 0; i < 2; ++i) m.put(kFunction + i * kPageSize, join({{0xb8}, le32(i + 1), {0xc3}}));
+  });
+  for (u32 round = 0; round < 6; ++round) {
+    t.both([&](Machine& m) {
+      m.memory->map_ram(Phys(kFunction), kPageSize, kFunction + round % 2 * kPageSize, true);
+      m.start(kCode);
+    });
+    CHECK(run_both(t) == "");
+    CHECK(t.b.cpu.s.gpr[kEax] == 1 + round % 2);
+  }
+  CHECK(t.translator->gather().flushes == 0);
+  t.both([](Machine& m) {
+    m.memory->set_a20(false);
+    m.start(kCode);
+  });
+  CHECK(run_both(t) == "");
+  CHECK(t.translator->gather().flushes == 1);
+}
