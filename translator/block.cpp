@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpu/interp/bind.h"
-
 namespace umbra {
 namespace {
 
@@ -36,11 +34,11 @@ Mode Mode::of(const Cpu& cpu) {
   return mode;
 }
 
-u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page,
-             Site* sites) {
+u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
+             Draft& draft) {
   u32 at = 0;
   u32 count = 0;
-  while (count < kMaxBlockInsns && at < code.size()) {
+  while (count < most && at < code.size()) {
     const u32 eip = block.key.eip + at;
     Decoded d = decode(code.subspan(at), block.key.size(), model);
     if (d.truncated) {
@@ -55,16 +53,13 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
     }
     // Running up to or across the limit is the interpreter's: it knows which byte faults.
     if (d.insn.length > kMaxInsnLength || u64{eip} + d.insn.length - 1 > block.key.cs_limit) break;
-    Site& site = sites[count++];
-    site = Site{};
-    site.block = &block;
-    site.eip = eip;
-    site.insn = d.insn;
-    site.insn.handler = bind(d.insn);
+    draft.insns[count] = d.insn;
+    draft.marks[count] = Mark{};
+    draft.marks[count].guest = static_cast<u16>(at);
+    ++count;
     at += d.insn.length;
     if (d.insn.op == Op::kInvalid || closes_block(d.insn)) break;
   }
-  block.sites = sites;
   block.count = count;
   block.guest_size = at;
   return count;

@@ -52,49 +52,77 @@ struct BlockKey {
   u32 eip_mask() const { return mode.code_32() ? 0xffffffff : 0xffff; }
 };
 
-// One instruction of a block; what a callout gets.
+// An instruction on its way through C++: what a callout gets. Instructions that are callouts by design have one in an
+// arena; for those whose lane missed it is made when it happens.
 struct Site {
   Block* block = nullptr;
   u32 eip = 0;
-  u32 host = 0;              // offset of its code in the block's
+  u32 index = 0;             // in the block
   bool inline_code = false;  // a callout here means that a lane missed
-  bool checked = false;      // keeps missing in windows: stays with the table lane
-  u16 hidden_faults = 0;     // signals taken here
   Insn insn;
 };
 
-// A direct transfer inside the page: a rel32 in the block's code that is pointed at the target once that exists.
+// What is kept of each instruction: there are millions. Decoding its bytes again gives the rest.
+struct Mark {
+  u16 host = 0;        // offset of its code in the block's
+  u16 guest : 10 = 0;  // offset of its bytes
+  u16 faults : 4 = 0;  // signals taken here that ended in a callout
+  u16 inline_code : 1 = 0;
+  u16 checked : 1 = 0;  // keeps missing in windows: stays with the table lane
+};
+static_assert(sizeof(Mark) == 4);
+
+// A direct transfer inside the page: a rel32 in the block's code. It leads to a cold path of its own, which asks the
+// engine to point it at the target, until that has been done.
 struct Exit {
   u32 rel32 = 0;  // offset of the four bytes
+  u32 cold = 0;   // offset of the cold path
   u32 eip = 0;
-  bool poll = false;  // a backward transfer enters through the poll
+  bool poll = false;     // a backward transfer enters through the poll
+  Exit* next = nullptr;  // the next one that leads to the same block
+  Block* from = nullptr;
 };
 
 struct Block {
   BlockKey key;
   u64 second_page = ~u64{0};  // physical page number, when the one instruction crosses
+  u32 id = 0;                 // its number since the last flush; stands before its code, too
   u32 guest_size = 0;
   u32 host_size = 0;
-  u32 count = 0;  // of sites
+  u32 count = 0;  // of instructions
   u32 entry = 0;  // offset of the entry without a poll
   u32 cold = 0;   // offset of the out-of-line part, which cannot fault
   bool valid = true;
   bool window = false;  // reaches memory through the window lane
   u8 exit_count = 0;
   Exit exits[2];
-  Site* sites = nullptr;
+  Exit* incoming = nullptr;  // exits of other blocks that lead here
+  Mark* marks = nullptr;
   u8* code = nullptr;  // starts with the poll
 
-  std::span<Site> insns() const { return {sites, count}; }
+  std::span<Mark> insns() const { return {marks, count}; }
   bool crosses() const { return second_page != ~u64{0}; }
   u32 end_eip() const { return (key.eip + guest_size) & key.eip_mask(); }
+  u32 eip_of(u32 index) const { return key.eip + marks[index].guest; }
 };
 
 inline constexpr u32 kMaxBlockInsns = 64;
 
-// Decodes from `code`, the bytes from the block's start to the end of its page, into `sites` (room for
-// kMaxBlockInsns). `next_page` are the first bytes of the following page or empty; they are used only when the very
-// first instruction crosses. Returns the number of instructions; 0 if the first one has to be interpreted.
-u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, Site* sites);
+// Generated code names an instruction by one number.
+inline constexpr u32 site_number(u32 block, u32 index) { return block * kMaxBlockInsns + index; }
+
+// What blocks are made from; one is reused for all of them.
+struct Draft {
+  Insn insns[kMaxBlockInsns];
+  Mark marks[kMaxBlockInsns];
+  Site* sites = nullptr;  // room for as many as there are instructions
+  u32 site_count = 0;     // of which were taken
+};
+
+// Decodes from `code`, the bytes from the block's start to the end of its page, into `draft`, at most `most`
+// instructions. `next_page` are the first bytes of the following page or empty; they are used only when the very first
+// instruction crosses. Returns the number of instructions; 0 if the first one has to be interpreted.
+u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
+             Draft& draft);
 
 }  // namespace umbra

@@ -6,29 +6,27 @@
 
 namespace umbra {
 
-namespace {
-constexpr u32 kTooManyFaults = 8;  // signals that ended in a callout: the check is cheaper
-}
-
 u8* Translator::callout_entry(void* self, Site* site) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
   return t.go(t.callout(*site));
 }
 
-u8* Translator::fault_entry(void* self, Site* site) {
+u8* Translator::missed_entry(void* self, u32 number) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
-  u8* where = t.callout(*site);
-  if (site->hidden_faults >= kTooManyFaults && !site->checked) {
-    t.demote(*site);
+  const Site& site = t.site(number);
+  Block& block = *site.block;
+  const u32 index = site.index;
+  const u64 flushes = t.stats_.flushes;
+  u8* where = t.callout(site);
+  if (t.stats_.flushes != flushes) return t.go(where);  // the block is gone
+  const Mark& mark = block.marks[index];
+  if (mark.faults >= kTooManyFaults && !mark.checked) {
+    t.demote(block, index);
     if (where == nullptr) where = t.next();
   }
-  if (where == nullptr) {
-    Site* following = site + 1;
-    const bool last = following == site->block->sites + site->block->count;
-    where = last ? t.next() : site->block->code + following->host;
-  }
+  if (where == nullptr) where = block.code + block.marks[index + 1].host;
   return t.go(where);
 }
 
@@ -57,7 +55,7 @@ u8* Translator::go(u8* where) {
   return where;
 }
 
-bool Translator::execute(Site& site) {
+bool Translator::execute(const Site& site) {
   Cpu& cpu = *cpu_;
   cpu.s.insn_eip = site.eip;
   cpu.s.eip = (site.eip + site.insn.length) & site.block->key.eip_mask();
@@ -71,7 +69,7 @@ bool Translator::execute(Site& site) {
   return true;
 }
 
-u8* Translator::callout(Site& site) {
+u8* Translator::callout(const Site& site) {
   Cpu& cpu = *cpu_;
   Statistics::Kind& kind = stats_.callouts[static_cast<u16>(site.insn.op)];
   ++(site.inline_code ? kind.missed : kind.count);
@@ -81,10 +79,11 @@ u8* Translator::callout(Site& site) {
   if (log_on(Log::kExits)) kind.cycles += __rdtsc() - start;
   if (!completed) return next();
   const bool stays = block.valid && !flush_wanted_ && cpu.pending.load(std::memory_order_relaxed) == 0 &&
-                     &site != &block.sites[block.count - 1] && !cpu.trap_check_needed();
+                     site.index != block.count - 1 && !cpu.trap_check_needed();
   if (!stays) return next();
   if (site.inline_code) return nullptr;
-  const bool straight = cpu.s.eip == (&site)[1].eip && cpu.s.shadow == 0 && cpu.s.activity == Activity::kRunning;
+  const bool straight =
+      cpu.s.eip == site.eip + site.insn.length && cpu.s.shadow == 0 && cpu.s.activity == Activity::kRunning;
   return straight && Mode::of(cpu) == block.key.mode ? nullptr : next();
 }
 

@@ -46,16 +46,17 @@ CodeCache::~CodeCache() {
   munmap(writable_, size_);
 }
 
-u8* CodeCache::add(std::span<const u8> code) {
+u8* CodeCache::add(std::span<const u8> code, u32 number) {
   CHECK(has_room(static_cast<u32>(code.size())));
   std::memcpy(writable_next(), code.data(), code.size());
-  return commit(static_cast<u32>(code.size()));
+  return commit(static_cast<u32>(code.size()), number);
 }
 
-u8* CodeCache::commit(u32 bytes) {
+u8* CodeCache::commit(u32 bytes, u32 number) {
   CHECK(has_room(bytes));
   u8* at = next();
-  used_ = std::min(size_, align_up(used_ + bytes, 16u));
+  if (used_ != 0) std::memcpy(writable_next() - sizeof number, &number, sizeof number);
+  used_ = std::min(size_, align_up(used_ + bytes + static_cast<u32>(sizeof number), 16u));
   return at;
 }
 

@@ -1,8 +1,10 @@
 // Code memory: one memory file mapped twice, writable and executable, never both through one mapping. Allocation is a
 // bump; when it is full everything goes at once (blocks are cheap to make again, and a full flush keeps no links).
+// Before each piece of code stands a number, by which a block is found from its address.
 // Below the executable mapping lie the Context and the poll page, see context.h.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <span>
 
@@ -23,10 +25,15 @@ class CodeCache {
   u32 size() const { return size_; }
   bool has_room(u32 bytes) const { return bytes <= size_ - used_; }
   u8* next() const { return code_ + used_; }
-  u8* add(std::span<const u8> code);  // copies, 16-byte aligned; the caller has checked has_room
+  u8* add(std::span<const u8> code, u32 number);  // copies, 16-byte aligned; the caller has checked has_room
   // Or: write to writable_next() what will run at next(), and say how much that was.
   u8* writable_next() const { return writable_ + used_; }
-  u8* commit(u32 bytes);
+  u8* commit(u32 bytes, u32 number);
+  static u32 number(const u8* code) {
+    u32 n;
+    std::memcpy(&n, code - sizeof n, sizeof n);
+    return n;
+  }
   void patch(u8* executable, std::span<const u8> code);
   void reset(u32 keep) { used_ = keep; }  // forget all but the first `keep` bytes (the stubs)
   bool contains(const void* p) const {

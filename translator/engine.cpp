@@ -1,38 +1,17 @@
 #include "translator/engine.h"
 
-#include <sys/mman.h>
 #include <algorithm>
 
 #include "cpu/base/log.h"
 #include "translator/faults.h"
 
 namespace umbra {
-namespace {
-
-constexpr u32 kMaxSites = 1u << 20;
-constexpr std::size_t kSiteBytes = sizeof(Site) * std::size_t{kMaxSites};
-
-Site* reserve_sites() {
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* p = mmap(nullptr, kSiteBytes, PROT_READ | PROT_WRITE, flags | MAP_32BIT, -1, 0);
-  if (p == MAP_FAILED) p = mmap(nullptr, kSiteBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-  CHECK(p != MAP_FAILED);
-  return static_cast<Site*>(p);
-}
-
-}  // namespace
-
 Translator::Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend> backend, PhysicalMemory& memory,
                        const TranslatorOptions& options)
-    : cache_(std::move(cache)),
-      backend_(std::move(backend)),
-      memory_(memory),
-      options_(options),
-      interpreter_(memory),
-      sites_(reserve_sites()) {
+    : cache_(std::move(cache)), backend_(std::move(backend)), memory_(memory), options_(options), interpreter_(memory) {
   Context& context = cache_->context();
   context.engine = this;
-  backend_->start(*cache_, {this, callout_entry, fault_entry, miss_entry, poll_entry});
+  backend_->start(*cache_, {this, callout_entry, missed_entry, link_entry, miss_entry, poll_entry});
   stub_bytes_ = cache_->used();
   windows_ = options.windows && backend_->has_windows();
   memory_.add_watcher(static_cast<CodeWatcher&>(*this));
@@ -43,7 +22,6 @@ Translator::~Translator() {
   sampler_.reset();
   memory_.remove_watcher(static_cast<CodeWatcher&>(*this));
   memory_.remove_watcher(static_cast<LayoutWatcher&>(*this));
-  munmap(sites_, kSiteBytes);
 }
 
 Stop Translator::run(Cpu& cpu) {
@@ -124,12 +102,14 @@ u8* Translator::find_code() {
   context.window = reinterpret_cast<u64>(cpu.mmu.window());
 
   const u32 eip = static_cast<u32>(cpu.s.eip);
-  if (const u32 offset = table.table()[eip]; offset != 0) return cache_->base() + offset;
+  // Entries of dead blocks are found out here.
+  if (const u32 offset = table.table()[eip]; offset != 0 && block_of(cache_->base() + offset).valid)
+    return cache_->base() + offset;
   const Linear linear(cpu.s.seg[kCs].base + eip);
   const Walk walk = umbra::walk(memory_, cpu.mmu.state(), linear, Access::kExecute, mode.user());
   if (!walk.ok) return nullptr;
   const BlockKey key{memory_.wrap(walk.address).value, linear.value, eip, cpu.s.seg[kCs].limit, mode};
-  Block* block = lookup(key);
+  Block* block = by_key_.find(key);
   if (block == nullptr) block = translate(key, walk);
   if (block == nullptr) return nullptr;
   const u32 offset = cache_->offset(block->code);
@@ -147,20 +127,16 @@ u8* Translator::find_code() {
   return block->code;
 }
 
-Block* Translator::lookup(const BlockKey& key) {
-  const auto found = by_key_.find(key);
-  return found == by_key_.end() ? nullptr : found->second;
-}
-
 void Translator::flush_now() {
   flush_wanted_ = false;
   ++stats_.flushes;
   spaces_.clear_all();
   code_pages_.clear();
   by_key_.clear();
-  incoming_.clear();
   blocks_.clear();
-  sites_used_ = 0;
+  marks_.clear();
+  sites_.clear();
+  for (Missed& m : missed_) m.number = ~u32{0};
   cache_->reset(stub_bytes_);
 }
 
@@ -176,12 +152,17 @@ void Translator::code_written(u64 page, u32 offset, u32 size) {
   if (!code_pages_.holds(page)) memory_.release_code(page);
 }
 
+// Whoever is on the way to it ends up in the dispatcher. Its exits stay in the lists of their targets, but are patched
+// no more: the redirection may lie over them.
 void Translator::kill(Block& block) {
   block.valid = false;
   backend_->redirect(block);
-  spaces_.clear(block.key, cache_->offset(block.code));
-  const auto found = by_key_.find(block.key);
-  if (found != by_key_.end() && found->second == &block) by_key_.erase(found);
+  while (block.incoming != nullptr) {
+    Exit& exit = *block.incoming;
+    block.incoming = exit.next;
+    if (exit.from->valid) backend_->unchain(exit);
+  }
+  by_key_.erase(block);
 }
 
 // Pages that became something else have been reported to code_written. A20 moves them all without a word.

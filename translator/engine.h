@@ -16,6 +16,7 @@
 // once; their memory stays until the next flush, so a block that kills itself can finish its callout and leave.
 #pragma once
 
+#include <array>
 #include <csignal>
 #include <deque>
 #include <unordered_map>
@@ -24,6 +25,8 @@
 
 #include "cpu/engine.h"
 #include "cpu/interp/interp.h"
+#include "translator/arena.h"
+#include "translator/block_index.h"
 #include "translator/link.h"
 #include "translator/lowering.h"
 #include "translator/sampler.h"
@@ -59,25 +62,15 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   Statistics gather() const;
 
  private:
-  struct KeyHash {
-    std::size_t operator()(const BlockKey& k) const {
-      u64 h = (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
-      return h ^ (h >> 31);
-    }
-  };
-  struct PendingExit {
-    const Block* from;
-    Exit exit;
-  };
-
   // Entries from generated code (callouts.cpp).
   static u8* callout_entry(void* self, Site* site);
-  static u8* fault_entry(void* self, Site* site);
+  static u8* missed_entry(void* self, u32 site);
+  static u8* link_entry(void* self, u32 exit);
   static u8* miss_entry(void* self);
   static u8* poll_entry(void* self);
-  u8* callout(Site& site);
-  bool execute(Site& site);  // false: a fault was delivered
-  u8* go(u8* where);         // last thing before generated code
+  u8* callout(const Site& site);
+  bool execute(const Site& site);  // false: a fault was delivered
+  u8* go(u8* where);               // last thing before generated code
   u8* next();
   u8* stop(Stop why);
   bool attend();  // true: run() has to return
@@ -90,10 +83,10 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
 
   u8* find_code();
   Block* translate(const BlockKey& key, const Walk& walk);
-  void chain_exits(Block& block);
-  void chain_to(const Block& block);
   void register_pages(Block& block);
-  Block* lookup(const BlockKey& key);
+  void link(Exit& exit, Block& to);
+  Site& site(u32 number);
+  Block& block_of(const u8* code) { return blocks_[CodeCache::number(code)]; }
   void flush_now();
   void trace(const Block& block) const;
   Block* block_at(const u8* pc) const;
@@ -103,8 +96,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static void sample_entry(void* self, void* ucontext);
   void sample(const void* pc);
   void promote();
-  void demote(Site& site);
-  bool fix_window_fault(Site* site, const siginfo_t& info, bool write);
+  void demote(Block& block, u32 index);
+  bool fix_window_fault(const Block& block, const siginfo_t& info, bool write);
 
   std::unique_ptr<CodeCache> cache_;
   std::unique_ptr<Backend> backend_;
@@ -131,11 +124,18 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   std::unordered_map<u64, u32> heat_;  // physical page: samples
   std::unordered_set<u64> checked_;    // physical addresses of instructions that windows do not suit
 
-  std::deque<Block> blocks_;  // in the order of their code
-  std::unordered_map<BlockKey, Block*, KeyHash> by_key_;
-  std::unordered_multimap<BlockKey, PendingExit, KeyHash> incoming_;  // chained, or waiting for the target
-  Site* sites_ = nullptr;  // arena, in the low 2 GiB when the host has room there: a short immediate
-  u32 sites_used_ = 0;
+  static constexpr u32 kTooManyFaults = 8;  // signals that ended in a callout: the check is cheaper
+  std::deque<Block> blocks_;                // in the order of their code
+  BlockIndex by_key_{blocks_};
+  Draft draft_;
+  Arena<Mark> marks_{1u << 24};
+  Arena<Site> sites_{1u << 20};  // of callouts by design
+  // Those of lane misses, decoded again when they happen.
+  struct Missed {
+    u32 number = ~u32{0};
+    Site site;
+  };
+  std::array<Missed, 256> missed_;
   u32 stub_bytes_ = 0;
   bool windows_ = false;
 };

@@ -82,14 +82,14 @@ bool Translator::handle_fault(const siginfo_t& info, void* ucontext, const void*
     return true;
   }
   const u32 offset = static_cast<u32>(static_cast<const u8*>(pc) - block->code);
-  Site* site = nullptr;
-  for (Site& s : block->insns())
-    if (s.host <= offset) site = &s;
-  if (site == nullptr || offset >= block->cold) return false;
-  if (fix_window_fault(site, info, backend_->was_write(ucontext))) return true;
+  if (offset < block->marks[0].host || offset >= block->cold) return false;
+  u32 index = 0;
+  while (index + 1 < block->count && block->marks[index + 1].host <= offset) ++index;
+  if (fix_window_fault(*block, info, backend_->was_write(ucontext))) return true;
   ++stats_.host_faults;
-  ++site->hidden_faults;
-  backend_->divert_to_fault(ucontext, *site);
+  Mark& mark = block->marks[index];
+  if (mark.faults < kTooManyFaults) ++mark.faults;
+  backend_->divert_to_missed(ucontext, site_number(block->id, index));
   return true;
 }
 

@@ -50,18 +50,18 @@ void Translator::promote() {
   }
 }
 
-void Translator::demote(Site& site) {
+void Translator::demote(Block& block, u32 index) {
   ++stats_.demoted;
-  checked_.insert(site.block->key.phys + (site.eip - site.block->key.eip));
-  site.checked = true;
-  if (site.block->valid) kill(*site.block);
+  checked_.insert(block.key.phys + block.marks[index].guest);
+  block.marks[index].checked = true;
+  if (block.valid) kill(block);
 }
 
 // True if the page is there now and the instruction can run again.
-bool Translator::fix_window_fault(Site* site, const siginfo_t& info, bool write) {
+bool Translator::fix_window_fault(const Block& block, const siginfo_t& info, bool write) {
   const u64 base = cache_->context().window_loaded;
   const u64 offset = reinterpret_cast<u64>(info.si_addr) - base;
-  if (!site->block->window || base == 0 || offset >> 32 != 0) return false;
+  if (!block.window || base == 0 || offset >> 32 != 0) return false;
   const WindowFix fix = cpu_->mmu.fix_fault(Linear(static_cast<u32>(offset)), write);
   backend_->load_window(reinterpret_cast<u64>(cpu_->mmu.window()));
   if (fix.kind != WindowFix::Kind::kMapped) return false;

@@ -215,14 +215,6 @@ bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Li
   return true;
 }
 
-// The tables that can know the block have its mode and segment; those are few.
-void DispatchTables::clear(const BlockKey& block, u32 offset) {
-  for (auto& [key, table] : spaces_) {
-    if ((key.mode & ~DispatchKey::kOwn) != block.mode.bits() || key.cs_limit != block.cs_limit) continue;
-    if (key.cs_base + block.eip == block.linear) table->clear(block.eip, offset, block.linear >> kPageBits);
-  }
-}
-
 void DispatchTables::clear_all() {
   for (auto& [key, space] : spaces_) space->clear_all();
   shared_pages_.reset();

@@ -83,7 +83,6 @@ class DispatchTables {
   // `linear` is a page that the code lies in, `walk` how it was reached just now. False: nothing could vouch for it.
   bool set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk);
   void clear(DispatchTable& table, u32 eip, u32 offset, Linear linear) { table.clear(eip, offset, page_of(linear)); }
-  void clear(const BlockKey& block, u32 offset);  // a block died
   void clear_all();
   void page_invalidated(Linear address);
   // Anything may have happened while nobody looked; `forget`: to another Mmu.

@@ -15,7 +15,8 @@ namespace umbra {
 struct Entries {
   void* engine;
   u8* (*callout)(void* engine, Site* site);  // runs the instruction; null: go on behind the call
-  u8* (*fault)(void* engine, Site* site);    // as above, after a host fault in the instruction: always an address
+  u8* (*missed)(void* engine, u32 site);     // a lane missed, or the host faulted, in this instruction
+  u8* (*link)(void* engine, u32 exit);       // CpuState::eip is where an exit leads: block * 2 + its number
   u8* (*miss)(void* engine);                 // CpuState::eip has no entry in the dispatch table
   u8* (*poll)(void* engine);                 // somebody kicked
 };
@@ -26,19 +27,22 @@ class Backend {
   virtual const char* name() const = 0;
   // Emits the stubs at the start of an empty code cache.
   virtual void start(CodeCache& cache, const Entries& entries) = 0;
-  // Emits the block's code; fills Block::code, entry, host_size and each Site::host. False: no room in the cache.
-  virtual bool emit(Block& block) = 0;
+  // Emits the block's code from the draft; fills Block::code, entry, host_size, exits, the draft's marks, and takes the
+  // sites that it needs. False: no room in the cache.
+  virtual bool emit(Block& block, Draft& draft) = 0;
   // The independent verifier's verdict on a block just emitted: empty, or the offence.
   virtual std::string verify(const Block& block) const = 0;
-  // Points an exit of `from` at `to`.
-  virtual void chain(const Block& from, const Exit& exit, const Block& to) = 0;
+  // Points an exit at a block; back at its own cold path; or makes that path go through the dispatch table for good.
+  virtual void chain(const Exit& exit, const Block& to) = 0;
+  virtual void unchain(const Exit& exit) = 0;
+  virtual void give_up(const Exit& exit) = 0;
   // Makes every way into a dead block lead to the dispatcher.
   virtual void redirect(const Block& block) = 0;
   // Runs from `code` until an entry returns exit_code().
   virtual void enter(CpuState& state, const u8* code) = 0;
   virtual u8* exit_code() const = 0;
   // Changes a signal frame that stopped in generated code so that it goes on in a C++ entry.
-  virtual void divert_to_fault(void* ucontext, Site& site) = 0;
+  virtual void divert_to_missed(void* ucontext, u32 site) = 0;
   virtual bool was_write(const void* ucontext) const = 0;
   virtual void divert_to_poll(void* ucontext, u32 eip) = 0;
   // Points the window register there at once (in a signal handler).

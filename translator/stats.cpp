@@ -36,8 +36,7 @@ std::vector<Named> totals(const Statistics& s) {
           {"invalidated_blocks", s.invalidated_blocks},
           {"flushes", s.flushes},
           {"interpreted", s.interpreted},
-          {"lane_accesses", s.lane_accesses},
-          {"callout_accesses", s.callout_accesses}};
+          {"callouts_made", s.callouts_made}};
 }
 
 std::vector<u16> busiest(const Statistics& s) {

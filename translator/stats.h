@@ -35,8 +35,7 @@ struct Statistics {
   u64 code_writes = 0;  // stores to pages that hold code
   u64 flushes = 0;
   u64 interpreted = 0;    // instructions given to the interpreter
-  u64 lane_accesses = 0;  // memory operands emitted with an inline lane
-  u64 callout_accesses = 0;
+  u64 callouts_made = 0;  // instructions translated into callouts
 
   // Gauges, filled in when asked.
   u64 code_bytes = 0;

@@ -2,24 +2,26 @@
 #include <x86intrin.h>
 
 #include "cpu/base/log.h"
+#include "cpu/interp/bind.h"
 #include "translator/engine.h"
 
 namespace umbra {
 namespace {
 
-constexpr u32 kMaxSites = 1u << 20;
 constexpr u32 kHot = 2;           // samples
 constexpr u32 kThrashing = 2000;  // blocks of one page that died: from here on it is interpreted
 
 }  // namespace
 
 void Translator::trace(const Block& block) const {
-  for (const Site& site : block.insns()) {
-    const u32 end = &site == &block.insns().back() ? block.cold : (&site)[1].host;
-    log(Log::kInAsm, "%08x  %s%s", site.eip, disassemble(site.insn, site.eip, block.key.size()).c_str(),
-        site.inline_code ? "" : "   ; callout");
+  for (u32 i = 0; i < block.count; ++i) {
+    const Mark& mark = block.marks[i];
+    const u32 end = i + 1 == block.count ? block.cold : block.marks[i + 1].host;
+    const u32 eip = block.eip_of(i);
+    log(Log::kInAsm, "%08x  %s%s", eip, disassemble(draft_.insns[i], eip, block.key.size()).c_str(),
+        mark.inline_code ? "" : "   ; callout");
     if (log_on(Log::kOutAsm))
-      log(Log::kOutAsm, "%s", backend_->listing({block.code + site.host, end - site.host}).c_str());
+      log(Log::kOutAsm, "%s", backend_->listing({block.code + mark.host, end - mark.host}).c_str());
   }
 }
 
@@ -28,7 +30,7 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   const Phys at(key.phys);
   const u8* host = memory_.host(at);
   if (host == nullptr || code_pages_.deaths(page_of(at)) > kThrashing) return nullptr;
-  if (sites_used_ + kMaxBlockInsns > kMaxSites) flush_now();
+  if (!sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns)) flush_now();
   Cpu& cpu = *cpu_;
 
   std::span<const u8> next_page;
@@ -42,22 +44,21 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
       next_page = {memory_.host(memory_.wrap(walk.address)), kMaxInsnLength};
     }
   }
+  const u32 id = static_cast<u32>(blocks_.size());
   Block& block = blocks_.emplace_back();
   block.key = key;
-  discover(block, cpu.model, {host, room}, next_page, sites_ + sites_used_);
-  if (block.count > options_.max_block_insns) {
-    block.count = options_.max_block_insns;
-    block.guest_size = block.sites[block.count].eip - key.eip;
-  }
-  if (block.count == 0) {
+  block.id = id;
+  draft_.sites = sites_.next();
+  draft_.site_count = 0;
+  if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, draft_) == 0) {
     blocks_.pop_back();
     return nullptr;
   }
   if (block.guest_size > room) block.second_page = second;
   block.window = windows_ && (options_.always_windows || heat_[page_of(at)] >= kHot);
   if (block.window && !checked_.empty())
-    for (Site& site : block.insns()) site.checked = checked_.contains(key.phys + (site.eip - key.eip));
-  if (!backend_->emit(block)) {
+    for (u32 i = 0; i < block.count; ++i) draft_.marks[i].checked = checked_.contains(key.phys + draft_.marks[i].guest);
+  if (!backend_->emit(block, draft_)) {
     blocks_.pop_back();
     flush_now();
     return translate(key, {});
@@ -65,25 +66,23 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   if (options_.verify) {
     const std::string offence = backend_->verify(block);
     if (!offence.empty()) {
-      for (const Site& site : block.insns())
-        warn("%08x %s", site.eip, disassemble(site.insn, site.eip, key.size()).c_str());
+      for (u32 i = 0; i < block.count; ++i)
+        warn("%s", disassemble(draft_.insns[i], key.eip + draft_.marks[i].guest, key.size()).c_str());
       warn("%s\n%s", offence.c_str(), backend_->listing({block.code, block.host_size}).c_str());
     }
     CHECK(offence.empty());
   }
-  sites_used_ += block.count;
-  by_key_[key] = &block;
+  sites_.take(draft_.site_count);
+  block.marks = marks_.take(block.count);
+  std::copy_n(draft_.marks, block.count, block.marks);
+  by_key_.insert(block);
   register_pages(block);
-  if (options_.chain) {
-    chain_exits(block);
-    chain_to(block);
-  }
   ++stats_.translations;
   stats_.window_blocks += block.window ? 1 : 0;
   stats_.guest_insns += block.count;
   stats_.guest_bytes += block.guest_size;
   stats_.host_bytes += block.host_size;
-  for (const Site& site : block.insns()) ++(site.inline_code ? stats_.lane_accesses : stats_.callout_accesses);
+  stats_.callouts_made += draft_.site_count;
   stats_.translation_cycles += __rdtsc() - start;
   if (log_on(Log::kInAsm) || log_on(Log::kOutAsm)) trace(block);
   return &block;
@@ -97,25 +96,58 @@ void Translator::register_pages(Block& block) {
   }
 }
 
-// Exits stay inside the page, where the mapping that brought us here holds as well.
-void Translator::chain_exits(Block& block) {
-  for (u8 i = 0; i < block.exit_count; ++i) {
-    const Exit& exit = block.exits[i];
-    BlockKey key = block.key;
-    const u32 distance = exit.eip - block.key.eip;
-    key.eip = exit.eip;
-    key.linear += distance;
-    key.phys += static_cast<i64>(static_cast<i32>(distance));
-    incoming_.emplace(key, PendingExit{&block, exit});
-    if (const Block* to = lookup(key); to != nullptr && !to->crosses()) backend_->chain(block, exit, *to);
-  }
+// Exits stay inside the page, where the mapping that brought us here holds as well. They are linked when they are taken
+// for the first time; most never are.
+u8* Translator::link_entry(void* self, u32 number) {
+  auto& t = *static_cast<Translator*>(self);
+  t.in_generated_ = 0;
+  Exit& exit = t.blocks_[number / 2].exits[number % 2];
+  const u64 flushes = t.stats_.flushes;
+  u8* where = t.next();
+  if (where != t.backend_->exit_code() && t.stats_.flushes == flushes) t.link(exit, t.block_of(where));
+  return t.go(where);
 }
 
-void Translator::chain_to(const Block& block) {
-  if (block.crosses()) return;
-  const auto [first, last] = incoming_.equal_range(block.key);
-  for (auto it = first; it != last; ++it)
-    if (it->second.from->valid) backend_->chain(*it->second.from, it->second.exit, block);
+void Translator::link(Exit& exit, Block& to) {
+  if (!options_.chain) return backend_->give_up(exit);
+  const Block& from = *exit.from;
+  const u32 distance = exit.eip - from.key.eip;
+  BlockKey key = from.key;
+  key.eip = exit.eip;
+  key.linear += distance;
+  key.phys += static_cast<u64>(static_cast<i64>(static_cast<i32>(distance)));
+  if (!from.valid || to.key != key || to.window != from.window)
+    return;  // an interrupt came between, or a change of mode
+  if (to.crosses()) {
+    backend_->give_up(exit);
+    return;
+  }
+  backend_->chain(exit, to);
+  exit.next = to.incoming;
+  to.incoming = &exit;
+}
+
+// The instruction that missed. Its block is alive, so its bytes are what they were.
+Site& Translator::site(u32 number) {
+  Missed& m = missed_[number % std::size(missed_)];
+  if (m.number == number) return m.site;
+  Block& block = blocks_[number / kMaxBlockInsns];
+  const u32 index = number % kMaxBlockInsns;
+  const u32 at = block.marks[index].guest;
+  const Phys phys(block.key.phys + at);
+  const u32 room = kPageSize - page_offset(phys);
+  u8 bytes[2 * kMaxInsnLength];
+  const u32 head = std::min<u32>(room, kMaxInsnLength);
+  std::memcpy(bytes, memory_.host(phys), head);
+  if (block.crosses()) std::memcpy(bytes + head, memory_.host(Phys(block.second_page << kPageBits)), kMaxInsnLength);
+  m.number = number;
+  m.site.block = &block;
+  m.site.index = index;
+  m.site.eip = block.eip_of(index);
+  m.site.inline_code = block.marks[index].inline_code;
+  m.site.insn = decode({bytes, block.crosses() ? head + kMaxInsnLength : head}, block.key.size(), cpu_->model).insn;
+  m.site.insn.handler = bind(m.site.insn);
+  return m.site;
 }
 
 }  // namespace umbra

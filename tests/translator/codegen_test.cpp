@@ -70,11 +70,13 @@ std::string host_code(const std::vector<u8>& form, bool window) {
   Block block;
   block.key = {0x40000, 0x40000, 0x40000, 0xffffffff, flat_mode()};
   block.window = window;
-  Site sites[kMaxBlockInsns];
-  discover(block, *find_cpu_model("max"), code, {}, sites);
-  REQUIRE(backend.emit(block));
-  const u32 end = block.count > 1 ? sites[1].host : block.cold;
-  const std::string listing = backend.listing({block.code + sites[0].host, end - sites[0].host});
+  Draft draft;
+  std::vector<Site> sites(kMaxBlockInsns);
+  draft.sites = sites.data();
+  discover(block, *find_cpu_model("max"), code, {}, kMaxBlockInsns, draft);
+  REQUIRE(backend.emit(block, draft));
+  const u32 end = block.count > 1 ? draft.marks[1].host : block.cold;
+  const std::string listing = backend.listing({block.code + draft.marks[0].host, end - draft.marks[0].host});
   // Where the code happens to lie is not part of it.
   return std::regex_replace(listing, std::regex("0x[0-9a-f]{8,}|(r10d?), 0x[0-9a-f]+|(mov|movabs) (r10), 0x[0-9a-f]+"),
                             "$1$2 …");

@@ -14,7 +14,7 @@
 namespace umbra::x64 {
 
 struct Label {
-  u32 id = ~u32{0};
+  u32 id;
 };
 
 class Assembler {

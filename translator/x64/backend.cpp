@@ -26,27 +26,38 @@ void X64Backend::start(CodeCache& cache, const Entries& entries) {
   stubs_ = emit_stubs(cache, entries);
 }
 
-bool X64Backend::emit(Block& block) {
+bool X64Backend::emit(Block& block, Draft& draft) {
   // Near the end of the cache it is written elsewhere first, to see whether it fits.
   const bool roomy = cache_->has_room(Writer::kMostBytes);
   if (!roomy && last_resort_ == nullptr) last_resort_ = std::make_unique<u8[]>(Writer::kMostBytes);
-  Writer writer(stubs_, block);
+  Writer writer(stubs_, block, draft);
   writer.a.start(roomy ? cache_->writable_next() : last_resort_.get(), reinterpret_cast<u64>(cache_->next()));
   writer.block();
   while (writer.size() < block.entry + kRedirectBytes) writer.a.int3();
   block.host_size = writer.size();
   if (!cache_->has_room(block.host_size)) return false;
-  block.code = roomy ? cache_->commit(block.host_size) : cache_->add({last_resort_.get(), block.host_size});
+  block.code =
+      roomy ? cache_->commit(block.host_size, block.id) : cache_->add({last_resort_.get(), block.host_size}, block.id);
   return true;
 }
 
 std::string X64Backend::verify(const Block& block) const { return x64::verify({block.code, block.host_size}, stubs_); }
 
-void X64Backend::chain(const Block& from, const Exit& exit, const Block& to) {
-  u8* field = from.code + exit.rel32;
+void X64Backend::point(u8* field, const u8* target) {
   u8 bytes[4];
-  put_rel32(bytes, field, to.code + (exit.poll ? 0 : to.entry));
+  put_rel32(bytes, field, target);
   cache_->patch(field, bytes);
+}
+
+void X64Backend::chain(const Exit& exit, const Block& to) {
+  point(exit.from->code + exit.rel32, to.code + (exit.poll ? 0 : to.entry));
+}
+
+void X64Backend::unchain(const Exit& exit) { point(exit.from->code + exit.rel32, exit.from->code + exit.cold); }
+
+void X64Backend::give_up(const Exit& exit) {
+  constexpr u32 kLinkJump = 13;  // behind the two loads of a cold path (Writer::cold_path)
+  point(exit.from->code + exit.cold + kLinkJump, stubs_.dispatch);
 }
 
 void X64Backend::redirect(const Block& block) {
@@ -60,10 +71,10 @@ void X64Backend::redirect(const Block& block) {
   cache_->patch(at, bytes);
 }
 
-void X64Backend::divert_to_fault(void* ucontext, Site& site) {
+void X64Backend::divert_to_missed(void* ucontext, u32 site) {
   auto& registers = static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs;
-  registers[REG_R10] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(&site));
-  registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(stubs_.fault));
+  registers[REG_R8] = static_cast<greg_t>(site);
+  registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(stubs_.missed));
 }
 
 bool X64Backend::was_write(const void* ucontext) const {

@@ -11,13 +11,15 @@ class X64Backend final : public Backend {
  public:
   const char* name() const override { return "x64"; }
   void start(CodeCache& cache, const Entries& entries) override;
-  bool emit(Block& block) override;
+  bool emit(Block& block, Draft& draft) override;
   std::string verify(const Block& block) const override;
-  void chain(const Block& from, const Exit& exit, const Block& to) override;
+  void chain(const Exit& exit, const Block& to) override;
+  void unchain(const Exit& exit) override;
+  void give_up(const Exit& exit) override;
   void redirect(const Block& block) override;
   void enter(CpuState& state, const u8* code) override { stubs_.enter(&state, cache_->base(), code); }
   u8* exit_code() const override { return const_cast<u8*>(stubs_.exit); }
-  void divert_to_fault(void* ucontext, Site& site) override;
+  void divert_to_missed(void* ucontext, u32 site) override;
   bool was_write(const void* ucontext) const override;
   void divert_to_poll(void* ucontext, u32 eip) override;
   void load_window(u64 base) override;
@@ -25,6 +27,7 @@ class X64Backend final : public Backend {
   std::string listing(std::span<const u8> code) const override;
 
  private:
+  void point(u8* field, const u8* target);
   CodeCache* cache_ = nullptr;
   Stubs stubs_;
   std::unique_ptr<u8[]> last_resort_;

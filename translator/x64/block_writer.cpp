@@ -1,4 +1,5 @@
 // A block from top to bottom: liveness backwards, then one instruction after the other, then what waits off the path.
+#include "cpu/interp/bind.h"
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -6,21 +7,23 @@ namespace umbra::x64 {
 using namespace x86;
 
 void Writer::block() {
-  live_.resize(block_.count);
-  u32 live = flag::kArithmetic;  // whoever comes next may read them all
+  RawLayout raw[kMaxBlockInsns];
+  u32 live[kMaxBlockInsns];            // arithmetic flags before each instruction
+  u32 live_after = flag::kArithmetic;  // whoever comes next may read them all
   for (u32 i = block_.count; i-- > 0;) {
-    const Insn& insn = block_.sites[i].insn;
-    const FlagUse use = flag_use(insn, layout(insn));
-    live = (live & ~use.killed) | use.read;
-    live_[i] = live;
+    const Insn& insn = draft_.insns[i];
+    raw[i] = layout(insn);
+    const FlagUse use = flag_use(insn, raw[i]);
+    live_after = (live_after & ~use.killed) | use.read;
+    live[i] = live_after;
   }
   block_.exit_count = 0;
   a.mov(kEntry32, poll_word());
   block_.entry = size();
   for (u32 i = 0; i < block_.count; ++i) {
-    Site& site = block_.sites[i];
-    now_ = {&site,         &site.insn,  layout(site.insn), (site.eip + site.insn.length) & block_.key.eip_mask(),
-            live_[i] != 0, a.newLabel()};
+    const Insn& insn = draft_.insns[i];
+    const u32 eip = block_.key.eip + draft_.marks[i].guest;
+    now_ = {i, eip, &insn, raw[i], (eip + insn.length) & block_.key.eip_mask(), live[i] != 0, a.newLabel()};
     instruction(i + 1 == block_.count);
   }
   cold_paths();
@@ -28,16 +31,12 @@ void Writer::block() {
 }
 
 void Writer::instruction(bool last) {
-  Site& site = *now_.site;
-  site.host = size();
-  site.inline_code = native();
-  if (!site.inline_code) callout(site);
-  if (last && site.inline_code && !ended_) {
-    a.bind(now_.done);  // not reached by callouts of the last instruction: these never come back
-    exit_to(now_.next_eip);
-  } else {
-    a.bind(now_.done);
-  }
+  Mark& mark = draft_.marks[now_.index];
+  mark.host = static_cast<u16>(size());
+  mark.inline_code = native();
+  if (!mark.inline_code) callout();
+  a.bind(now_.done);  // of the last instruction no callout comes back to here
+  if (last && mark.inline_code && !ended_) exit_to(now_.next_eip);
 }
 
 bool Writer::native() {
@@ -62,13 +61,15 @@ bool Writer::native() {
   }
 }
 
-void Writer::callout(Site& site) {
-  const u64 address = reinterpret_cast<u64>(&site);
-  if (address <= 0xffffffff) {
-    a.mov(kSaved.r32(), static_cast<u32>(address));
-  } else {
-    a.mov(kSaved, address);
-  }
+void Writer::callout() {
+  Site& site = draft_.sites[draft_.site_count++];
+  site.block = &block_;
+  site.eip = now_.eip;
+  site.index = now_.index;
+  site.inline_code = false;
+  site.insn = *now_.insn;
+  site.insn.handler = bind(site.insn);
+  a.mov(kSaved, reinterpret_cast<u64>(&site));
   a.mov(gpr_slot(kEsp), rsp);
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
   a.call(reinterpret_cast<u64>(stubs_.callout));
@@ -121,7 +122,7 @@ bool Writer::fpu_instruction() {
 void Writer::need_fpu() {
   if (fpu_checked_) return;
   fpu_checked_ = true;
-  Cold cold;
+  Cold cold{};
   cold.kind = Cold::Kind::kFpu;
   cold.enter = a.newLabel();
   cold.back = a.newLabel();
@@ -138,7 +139,7 @@ void Writer::need_fpu() {
     a.jne(cold.enter);
     a.bind(cold.back);
   }
-  cold_.push_back(cold);
+  later(cold);
 }
 
 }  // namespace umbra::x64

@@ -28,31 +28,46 @@ void Writer::dispatch_to(u32 eip) {
   dispatch();
 }
 
-void Writer::exit_to(u32 eip) {
+bool Writer::inside_page(u32 eip) const {
   const u32 linear = block_.key.linear + (eip - block_.key.eip);
-  if ((linear ^ block_.key.linear) >> kPageBits != 0 || block_.exit_count == 2) {
+  return (linear ^ block_.key.linear) >> kPageBits == 0;
+}
+
+// The rel32 just emitted, and its cold path, become an exit.
+u32 Writer::add_exit(u32 eip) {
+  Exit& exit = block_.exits[block_.exit_count];
+  exit.rel32 = size() - 4;
+  exit.eip = eip;
+  exit.poll = eip <= now_.eip;
+  exit.from = &block_;
+  return block_.exit_count++;
+}
+
+void Writer::exit_to(u32 eip) {
+  if (!inside_page(eip) || block_.exit_count == 2) {
     dispatch_to(eip);
     return;
   }
-  Cold cold;
+  Cold cold{};
   cold.kind = Cold::Kind::kExit;
   cold.enter = a.newLabel();
   cold.eip = eip;
   a.jmp(cold.enter);
-  block_.exits[block_.exit_count++] = {size() - 4, eip, eip <= now_.site->eip};
-  cold_.push_back(cold);
+  cold.index = add_exit(eip);
+  later(cold);
 }
 
 void Writer::exit_if(CondCode cc, u32 eip) {
-  const u32 linear = block_.key.linear + (eip - block_.key.eip);
-  Cold cold;
-  cold.kind = Cold::Kind::kExit;
+  Cold cold{};
+  cold.kind = Cold::Kind::kFar;
   cold.enter = a.newLabel();
   cold.eip = eip;
   a.j(cc, cold.enter);
-  if ((linear ^ block_.key.linear) >> kPageBits == 0 && block_.exit_count < 2)
-    block_.exits[block_.exit_count++] = {size() - 4, eip, eip <= now_.site->eip};
-  cold_.push_back(cold);
+  if (inside_page(eip) && block_.exit_count < 2) {
+    cold.kind = Cold::Kind::kExit;
+    cold.index = add_exit(eip);
+  }
+  later(cold);
 }
 
 bool Writer::branch() {

@@ -40,13 +40,13 @@ void Writer::effective_address(const Gp& to) {
 }
 
 Label Writer::miss_label() {
-  Cold cold;
+  Cold cold{};
   cold.kind = Cold::Kind::kMiss;
   cold.enter = a.newLabel();
   cold.back = now_.done;
-  cold.site = now_.site;
+  cold.index = now_.index;
   cold.flags_saved = now_.flags_live;
-  cold_.push_back(cold);
+  later(cold);
   return cold.enter;
 }
 
@@ -70,7 +70,7 @@ void Writer::check_segment(unsigned seg, u32 size, Way way, const Label& miss) {
 // Through the window an access to a flat segment is the guest's own address with GS in front: the host's MMU checks it,
 // and a fault comes back as a callout for the instruction (Translator::handle_fault).
 bool Writer::direct(unsigned seg) const {
-  return block_.window && !now_.site->checked && block_.key.mode.segment(seg) == SegClass::kFlat;
+  return block_.window && !checked() && block_.key.mode.segment(seg) == SegClass::kFlat;
 }
 
 // The instruction's memory operand, for emitters that move data themselves.
@@ -88,7 +88,7 @@ void Writer::memory_lane(u32 size, Way way) {
 // The offset is in kLinear32.
 void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
   const SegClass c = block_.key.mode.segment(seg);
-  const bool window = block_.window && !now_.site->checked && !table_only;
+  const bool window = block_.window && !checked() && !table_only;
   operand_ = window ? ptr(kLinear) : ptr(kEntry, kLinear);
   if (window) {
     operand_.setSegment(gs);
@@ -105,7 +105,7 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
   }
   const Label aligned = a.newLabel();
   if (size > 1) {
-    Cold cold;
+    Cold cold{};
     cold.kind = Cold::Kind::kMisaligned;
     cold.enter = a.newLabel();
     cold.back = aligned;
@@ -114,7 +114,7 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
     const u32 mask = size <= 2 ? 1 : size <= 4 ? 3 : size <= 8 ? 7 : 15;
     a.test(kLinear.r8(), mask);
     a.jnz(cold.enter);
-    cold_.push_back(cold);
+    later(cold);
   }
   a.bind(aligned);
   a.mov(kEntry32, kLinear32);
@@ -129,9 +129,8 @@ void Writer::cold_path(const Cold& cold) {
   a.bind(cold.enter);
   switch (cold.kind) {
     case Cold::Kind::kMiss:
-      if (cold.flags_saved) restore_flags();
-      callout(*cold.site);
-      a.jmp(cold.back);
+      a.mov(kEntry32, site_number(block_.id, cold.index));
+      a.jmp(reinterpret_cast<u64>(cold.flags_saved ? stubs_.missed_saved : stubs_.missed));
       break;
     case Cold::Kind::kMisaligned:  // fine unless it crosses the page
       a.lea(kEntry32, ptr(kLinear, static_cast<i32>(cold.size - 1)));
@@ -141,7 +140,14 @@ void Writer::cold_path(const Cold& cold) {
       a.jmp(cold.miss);
       break;
     case Cold::Kind::kExit:
-      dispatch_to(cold.eip);
+      block_.exits[cold.index].cold = size();
+      a.mov(kTarget32, cold.eip);
+      a.mov(kEntry32, block_.id * 2 + cold.index);
+      a.jmp(reinterpret_cast<u64>(stubs_.link));
+      break;
+    case Cold::Kind::kFar:
+      a.mov(kTarget32, cold.eip);
+      a.jmp(reinterpret_cast<u64>(stubs_.dispatch));
       break;
     case Cold::Kind::kFpu:
       a.fxrstor(state_at(offsetof(CpuState, fpu), 512));
@@ -153,10 +159,7 @@ void Writer::cold_path(const Cold& cold) {
 
 void Writer::cold_paths() {
   block_.cold = size();
-  for (std::size_t i = 0; i < cold_.size(); ++i) {
-    const Cold cold = cold_[i];
-    cold_path(cold);
-  }
+  for (u32 i = 0; i < cold_count_; ++i) cold_path(cold_[i]);
 }
 
 }  // namespace umbra::x64

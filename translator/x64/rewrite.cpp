@@ -142,7 +142,7 @@ bool Writer::copy() {
   // AH-BH beside a scratch register: RSI takes its place, and no fault may show that.
   const bool table_only = names_high_byte(r);
   lane(insn.segment, size, use == MemoryUse::kLoad ? Way::kLoad : Way::kStore, table_only);
-  emit_raw(block_.window && !now_.site->checked && !table_only ? Form::kWindowLinear : Form::kTable);
+  emit_raw(block_.window && !checked() && !table_only ? Form::kWindowLinear : Form::kTable);
   return true;
 }
 

@@ -135,12 +135,17 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   for (const Gp& r : {r15, r14, r13, r12, rbp, rbx}) a.pop(r);
   a.ret();
 
-  s.fault = here();
+  s.missed_saved = here();
+  a.xchg(kSaved, rax);
+  a.add(al, 0x7f);
+  a.sahf();
+  a.mov(rax, kSaved);
+  s.missed = cache.next() + a.offset();
   w.to_host_stack();
   w.save();
   w.unload_fpu();
-  a.mov(rsi, kSaved);
-  w.call(reinterpret_cast<u64>(entries.fault));
+  a.mov(esi, kEntry32);
+  w.call(reinterpret_cast<u64>(entries.missed));
   // The next instruction of the block takes it for granted that what was in the host's units still is.
   const asmjit::Label leave = a.newLabel();
   a.mov(rcx, reinterpret_cast<u64>(s.exit));
@@ -149,6 +154,20 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.reload_fpu();
   a.bind(leave);
   w.leave();
+
+  s.link = here();
+  a.mov(state_at(offsetof(CpuState, eip), 8), kTarget);
+  w.to_host_stack();
+  w.save();
+  w.unload_fpu();
+  a.mov(esi, kEntry32);
+  w.call(reinterpret_cast<u64>(entries.link));
+  w.leave();
+
+  s.dispatch = here();
+  a.mov(kEntry32, ptr(kDispatch, kTarget, 2));
+  a.lea(kEntry, ptr(kCode, kEntry));
+  a.jmp(kEntry);
 
   s.enter = reinterpret_cast<decltype(s.enter)>(reinterpret_cast<std::uintptr_t>(here()));
   for (const Gp& r : {rbx, rbp, r12, r13, r14, r15}) a.push(r);
@@ -160,7 +179,7 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.leave();
 
   CHECK(code.textSection()->buffer().size() == a.offset());
-  cache.add({code.textSection()->data(), code.textSection()->buffer().size()});
+  cache.add({code.textSection()->data(), code.textSection()->buffer().size()}, 0);
   return s;
 }
 

@@ -7,11 +7,14 @@
 namespace umbra::x64 {
 
 struct Stubs {
-  const u8* miss = nullptr;     // the code base itself: EIP in R11, everything else the guest's
-  const u8* poll = nullptr;     // likewise
-  const u8* callout = nullptr;  // called on the C++ stack with a Site* in R10; returns with guest registers loaded
-  const u8* fault = nullptr;    // jumped to with a Site* in R10
-  const u8* exit = nullptr;     // back to enter()'s caller
+  const u8* miss = nullptr;          // the code base itself: EIP in R11, everything else the guest's
+  const u8* poll = nullptr;          // likewise
+  const u8* callout = nullptr;       // called on the C++ stack with a Site* in R10; returns with guest registers loaded
+  const u8* missed = nullptr;        // jumped to with a site's number in R8
+  const u8* missed_saved = nullptr;  // likewise, flags and RAX as Writer::save_flags leaves them
+  const u8* link = nullptr;          // an exit's number in R8, EIP in R11
+  const u8* dispatch = nullptr;      // EIP in R11
+  const u8* exit = nullptr;          // back to enter()'s caller
   void (*enter)(CpuState* state, const u8* code_base, const u8* target) = nullptr;
 };
 

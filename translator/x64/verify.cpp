@@ -180,6 +180,8 @@ class Verifier {
     }
     const u64 target = static_cast<u64>(to.imm);
     if (call) return target == reinterpret_cast<u64>(stubs_.callout) ? nullptr : "call of something else";
+    for (const u8* stub : {stubs_.missed, stubs_.missed_saved, stubs_.link, stubs_.dispatch})
+      if (target == reinterpret_cast<u64>(stub)) return nullptr;
     const auto insns = listing_.insns();
     const auto at = std::lower_bound(insns.begin(), insns.end(), target,
                                      [](const cs_insn& insn, u64 address) { return insn.address < address; });

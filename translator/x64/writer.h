@@ -1,7 +1,7 @@
 // One block being emitted: the assembler, the cold paths that wait for the end, and the passages every emitter uses.
 #pragma once
 
-#include <vector>
+#include <array>
 
 #include "translator/block.h"
 #include "translator/raw.h"
@@ -15,7 +15,7 @@ class Writer {
   // What a block can take at most.
   static constexpr u32 kMostBytes = kMaxBlockInsns * 512;
 
-  Writer(const Stubs& stubs, Block& block) : stubs_(stubs), block_(block) {}
+  Writer(const Stubs& stubs, Block& block, Draft& draft) : stubs_(stubs), block_(block), draft_(draft) {}
 
   void block();  // the whole: poll, instructions, exits, cold paths
 
@@ -25,7 +25,8 @@ class Writer {
  private:
   // How the instruction being emitted is seen by its emitter.
   struct Now {
-    Site* site;
+    u32 index;  // in the block
+    u32 eip;
     const Insn* insn;
     RawLayout raw;
     u32 next_eip;
@@ -34,14 +35,14 @@ class Writer {
   };
   enum class Way : u8 { kLoad, kStore };
   struct Cold {
-    enum class Kind : u8 { kMiss, kMisaligned, kExit, kFpu } kind;
+    enum class Kind : u8 { kMiss, kMisaligned, kExit, kFar, kFpu } kind;
     Label enter;
     Label back;
     Label miss;  // kMisaligned
-    Site* site = nullptr;
-    bool flags_saved = false;
-    u32 size = 0;
-    u32 eip = 0;
+    u32 index;   // kMiss: of the instruction; kExit: of the exit
+    bool flags_saved;
+    u32 size;
+    u32 eip;
   };
 
   void instruction(bool last);
@@ -77,6 +78,8 @@ class Writer {
   bool reachable(u32 eip) const { return eip <= block_.key.cs_limit; }
   bool indirect_allowed() const;
   u32 target() const;
+  bool inside_page(u32 eip) const;
+  u32 add_exit(u32 eip);
   void exit_to(u32 eip);
   void exit_if(x86::CondCode cc, u32 eip);
   void dispatch();  // EIP in kTarget
@@ -94,19 +97,26 @@ class Writer {
   bool fpu_instruction();
   void need_fpu();
 
-  void callout(Site& site);
+  void callout();
+  bool checked() const { return draft_.marks[now_.index].checked; }
   void cold_paths();
   void cold_path(const Cold& cold);
   Label miss_label();
+  void later(const Cold& cold) {
+    CHECK(cold_count_ < kMaxCold);
+    cold_[cold_count_++] = cold;
+  }
 
   const Stubs& stubs_;
   Block& block_;
+  Draft& draft_;
   Now now_{};
   x86::Mem operand_;  // where the lane leads
   bool fpu_checked_ = false;
   bool ended_ = false;  // control has been transferred: nothing falls through
-  std::vector<Cold> cold_;
-  std::vector<u32> live_;  // arithmetic flags live before each instruction
+  static constexpr u32 kMaxCold = 8 * kMaxBlockInsns;
+  std::array<Cold, kMaxCold> cold_;
+  u32 cold_count_ = 0;
 };
 
 }  // namespace umbra::x64

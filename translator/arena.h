@@ -1,0 +1,40 @@
+// Room for many small records, reserved at once and resident only as far as it is used; given up as a whole.
+#pragma once
+
+#include <sys/mman.h>
+
+#include "cpu/base/log.h"
+
+namespace umbra {
+
+template <class T>
+class Arena {
+ public:
+  // In the low 2 GiB when the host has room there: addresses are short immediates then.
+  explicit Arena(u32 most) : most_(most) {
+    constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* p = mmap(nullptr, sizeof(T) * most_, PROT_READ | PROT_WRITE, kFlags | MAP_32BIT, -1, 0);
+    if (p == MAP_FAILED) p = mmap(nullptr, sizeof(T) * most_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+    CHECK(p != MAP_FAILED);
+    all_ = static_cast<T*>(p);
+  }
+  ~Arena() { munmap(all_, sizeof(T) * most_); }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  bool has_room(u32 count) const { return count <= most_ - used_; }
+  T* next() const { return all_ + used_; }
+  T* take(u32 count) {
+    T* first = next();
+    used_ += count;
+    return first;
+  }
+  void clear() { used_ = 0; }
+
+ private:
+  const std::size_t most_;
+  T* all_;
+  u32 used_ = 0;
+};
+
+}  // namespace umbra

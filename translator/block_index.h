@@ -1,0 +1,72 @@
+// Blocks by key: open addressing over block numbers. A lookup costs one line of the table and one key.
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "translator/block.h"
+
+namespace umbra {
+
+class BlockIndex {
+ public:
+  explicit BlockIndex(std::deque<Block>& blocks) : blocks_(blocks), slots_(kLeast) {}
+
+  Block* find(const BlockKey& key) const {
+    for (std::size_t i = hash(key) & mask();; i = (i + 1) & mask()) {
+      if (slots_[i] == 0) return nullptr;
+      Block& block = blocks_[slots_[i] - 1];
+      if (block.key == key) return &block;
+    }
+  }
+  // There is none with this key yet.
+  void insert(const Block& block) {
+    if (2 * ++count_ > slots_.size()) grow();
+    place(block);
+  }
+  void erase(const Block& block) {
+    std::size_t i = hash(block.key) & mask();
+    while (slots_[i] != block.id + 1) {
+      if (slots_[i] == 0) return;
+      i = (i + 1) & mask();
+    }
+    --count_;
+    // Those behind it that would not be found over the hole move up.
+    for (std::size_t j = (i + 1) & mask(); slots_[j] != 0; j = (j + 1) & mask()) {
+      const std::size_t home = hash(blocks_[slots_[j] - 1].key) & mask();
+      if (((j - home) & mask()) < ((j - i) & mask())) continue;
+      slots_[i] = slots_[j];
+      i = j;
+    }
+    slots_[i] = 0;
+  }
+  void clear() {
+    count_ = 0;
+    slots_.assign(kLeast, 0);
+  }
+
+ private:
+  static constexpr std::size_t kLeast = 1u << 12;
+  std::size_t mask() const { return slots_.size() - 1; }
+  static std::size_t hash(const BlockKey& k) {
+    u64 h = (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
+    return h ^ (h >> 31);
+  }
+  void place(const Block& block) {
+    std::size_t i = hash(block.key) & mask();
+    while (slots_[i] != 0) i = (i + 1) & mask();
+    slots_[i] = block.id + 1;
+  }
+  void grow() {
+    std::vector<u32> old(2 * slots_.size());
+    old.swap(slots_);
+    for (u32 slot : old)
+      if (slot != 0) place(blocks_[slot - 1]);
+  }
+
+  std::deque<Block>& blocks_;
+  std::vector<u32> slots_;  // block number + 1, or 0
+  std::size_t count_ = 0;
+};
+
+}  // namespace umbra
