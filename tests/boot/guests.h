@@ -24,8 +24,9 @@ struct Guest {
   // $shared is the folder of guest images, $guests the one that roms/guests.sh fills; a file that is missing skips.
   std::vector<std::string> options;
   std::vector<Step> steps;
-  std::size_t sight;              // index of the step that is the named sight
-  const char* prepare = nullptr;  // a shell command that makes the images, run with roms/guests.sh loaded
+  std::size_t sight;  // index of the step that is the named sight
+  const char* prepare =
+      nullptr;  // a shell command that makes the images, run with roms/guests.sh and tests/boot/media.sh
 };
 
 std::span<const Guest> guests();
@@ -35,6 +36,12 @@ struct Outcome {
   std::string skipped, failure;
   double seconds = 0;
 };
-Outcome run(const Guest& guest, const std::string& emulator, const std::vector<std::string>& more_options, bool show);
+struct Manner {
+  bool show = false;    // say what was on screen and serial port
+  double patience = 1;  // a factor on the guest's limit
+};
+bool prepare(const Guest& guest);  // makes its images; false when its packages cannot be had
+Outcome run(const Guest& guest, const std::string& emulator, const std::vector<std::string>& more_options,
+            const Manner& manner);
 
 }  // namespace umbra::boot

@@ -22,9 +22,12 @@ std::string folder(const char* variable, const char* otherwise) {
   return value != nullptr ? value : otherwise;
 }
 
+std::string guests_folder() { return folder("UMBRA_GUESTS", "build/guests"); }
+
 struct Watch {
   Session& session;
   const Guest& guest;
+  double limit;
   std::size_t serial_seen = 0;
 
   // Empty when the step came true in time.
@@ -47,7 +50,7 @@ struct Watch {
       const bool ended = !session.running();
       if (ended && s.kind != Step::Kind::kEnds && !come_true(s))
         return "the emulator ended before it showed " + wanted(s);
-      if (session.seconds() > guest.limit) return "no sign of " + wanted(s) + format_limit();
+      if (session.seconds() > limit) return "no sign of " + wanted(s) + format_limit();
       std::this_thread::sleep_for(50ms);
     }
   }
@@ -72,7 +75,7 @@ struct Watch {
       return "a picture of " + std::to_string(s.width) + "x" + std::to_string(s.height);
     return "'" + s.text + "'";
   }
-  std::string format_limit() const { return " within " + std::to_string(static_cast<int>(guest.limit)) + " s"; }
+  std::string format_limit() const { return " within " + std::to_string(static_cast<int>(limit)) + " s"; }
 };
 
 }  // namespace
@@ -83,17 +86,21 @@ const Guest* find(const std::string& name) {
   return nullptr;
 }
 
-Outcome run(const Guest& guest, const std::string& emulator, const std::vector<std::string>& more_options, bool show) {
+bool prepare(const Guest& guest) {
+  if (guest.prepare == nullptr) return true;
+  const std::string command =
+      "guests='" + guests_folder() + "'; . roms/guests.sh; . tests/boot/media.sh; " + guest.prepare;
+  return std::system(("bash -c '" + replace(command, "'", "'\\''") + "' >&2").c_str()) == 0;
+}
+
+Outcome run(const Guest& guest, const std::string& emulator, const std::vector<std::string>& more_options,
+            const Manner& manner) {
   Outcome out;
-  const std::string guests = folder("UMBRA_GUESTS", "build/guests"),
-                    shared = folder("UMBRA_SHARED", "../shared/guests");
-  if (guest.prepare != nullptr) {
-    const std::string command = "guests='" + guests + "'; . roms/guests.sh; " + guest.prepare;
-    if (std::system(("bash -c '" + replace(command, "'", "'\\''") + "' >&2").c_str()) != 0) {
-      out.skipped = "its packages cannot be had";
-      return out;
-    }
+  if (!prepare(guest)) {
+    out.skipped = "its packages cannot be had";
+    return out;
   }
+  const std::string guests = guests_folder(), shared = folder("UMBRA_SHARED", "../shared/guests");
   std::vector<std::string> options = more_options;
   for (const std::string& o : guest.options) {
     std::string word = replace(replace(o, "$shared", shared), "$guests", guests);
@@ -108,13 +115,13 @@ Outcome run(const Guest& guest, const std::string& emulator, const std::vector<s
     options.push_back(word);
   }
   Session session(emulator, options);
-  Watch watch{session, guest};
+  Watch watch{session, guest, guest.limit * manner.patience};
   for (std::size_t i = 0; i < guest.steps.size(); ++i) {
     out.failure = watch.step(guest.steps[i]);
     if (i == guest.sight) out.seconds = session.seconds();
     if (!out.failure.empty()) break;
   }
-  if (show || !out.failure.empty()) {
+  if (manner.show || !out.failure.empty()) {
     std::fprintf(stderr, "--- screen\n%s--- serial\n%s\n--- emulator\n",
                  session.running() ? session.screen().c_str() : "", session.serial().c_str());
     if (std::system(("cat '" + session.folder() + "/log' >&2").c_str()) != 0) std::fprintf(stderr, "(nothing)\n");
