@@ -18,11 +18,17 @@ constexpr u32 kLargeRun = 512;
 // Around a 4 KiB page: entries that the table already has in the same group are mapped with it. Each run that is not
 // contiguous costs as much as its own hidden fault saves when it is touched, so the group is small.
 constexpr u32 kSmallGroup = 16;
+// Volatile pages are given another chance as hidden faults go by: those are the only time that matters here.
+constexpr u32 kForgiveAfter = 4096;
 
 }  // namespace
 
-void Mmu::enable_windows(bool on) {
-  if (on == (empty_window_ != nullptr)) return;
+void Mmu::enable_windows(Windows windows) {
+  if (windows != windows_mode_)
+    std::fill(std::begin(merits_), std::end(merits_), Merit{.windowed = windows == Windows::kAlways});
+  windows_mode_ = windows;
+  const bool on = windows != Windows::kOff;
+  if (on == (empty_window_ != nullptr)) return select_window();
   if (on) {
     void* at = sysconf(_SC_PAGESIZE) == kPageSize
                    ? mmap(nullptr, kReservation, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
@@ -60,7 +66,28 @@ bool Mmu::keeps_global(const PagingState& next) const {
          ((next.cr4 ^ state_.cr4) & kModes) == 0 && next.efer == state_.efer && next.phys_bits == state_.phys_bits;
 }
 
+void Mmu::earn_window() {
+  Merit& m = merits_[slot_];
+  m.credit = std::min(m.credit + Merit::kSample, m.price + Merit::kMost);
+  if (m.credit >= m.price) m.windowed = true;
+}
+
+void Mmu::spend(u32 faults) {
+  if (windows_mode_ != Windows::kEarned) return;
+  Merit& m = merits_[slot_];
+  m.credit -= static_cast<i32>(faults);
+  if (!m.windowed || m.credit > 0) return;
+  m = {.price = std::min(2 * m.price, Merit::kDearest)};
+}
+
+// A space that does without its window for now leaves it as it is; what must go from it is noted and done when it comes
+// back.
 void Mmu::select_window() {
+  if (user_ && !prefers_window()) {
+    window_ = nullptr;
+    window_base_ = empty_window_;
+    return;
+  }
   window_ = !user_ && shares_kernel() ? global_window_.get() : windows_[slot_][user_].get();
   window_base_ = window_ != nullptr ? window_->base() : empty_window_;
   settle();
@@ -115,7 +142,9 @@ bool Mmu::is_global(u32 vpn) const {
 // be.
 WindowFix Mmu::fix_fault(Linear a, bool write) {
   ++context_.stats.hidden_faults;
+  if (user_) spend(1);
   const u32 vpn = page_of(a);
+  if (context_.stats.hidden_faults % kForgiveAfter == 0) forgive();
   const Walk w = walk(memory_, state_, a, write ? Access::kWrite : Access::kRead, user_);
   if (!w.ok) {
     ++context_.stats.faults;
@@ -127,6 +156,15 @@ WindowFix Mmu::fix_fault(Linear a, bool write) {
   if ((write ? table_->store[vpn] : table_->load[vpn]) != 0 && map_around(vpn, w)) return {WindowFix::Kind::kMapped};
   ++context_.stats.window_refused;
   return {WindowFix::Kind::kEmulate};
+}
+
+void Mmu::forgive() {
+  if (global_window_ != nullptr) global_window_->forgive();
+  for (auto& pair : windows_) {
+    for (auto& window : pair) {
+      if (window != nullptr) window->forgive();
+    }
+  }
 }
 
 // A guest that has handled a page fault returns to the access that raised it. Mapping the page now saves it a second
@@ -141,7 +179,7 @@ void Mmu::map_expected() {
   }
   install(expected_.vpn, w);
   settle();
-  if (table_->load[expected_.vpn] != 0) map_around(expected_.vpn, w);
+  if (table_->load[expected_.vpn] != 0 && map_around(expected_.vpn, w)) spend(1);
 }
 
 bool Mmu::map_around(u32 vpn, const Walk& w) {
@@ -154,6 +192,7 @@ bool Mmu::map_around(u32 vpn, const Walk& w) {
     }
   }
   if (window_ == nullptr && make_window() == nullptr) return false;
+  if (window_->is_volatile(vpn)) return false;
   if (window_->holds(vpn, table_->store[vpn] != 0)) return false;  // not this page's fault: do not come back for ever
   if (w.levels < 2) {
     if (window_ == global_window_.get()) global_large_.set(vpn >> 10);
@@ -163,7 +202,7 @@ bool Mmu::map_around(u32 vpn, const Walk& w) {
   if (!map_run(vpn)) return false;
   const u32 first = vpn & ~(kSmallGroup - 1);
   for (u32 v = first; v < first + kSmallGroup; ++v) {
-    if (table_->load[v] == 0 || window_->holds(v, table_->store[v] != 0)) continue;
+    if (table_->load[v] == 0 || window_->holds(v, table_->store[v] != 0) || window_->is_volatile(v)) continue;
     if (window_ == global_window_.get() && !is_global(v)) continue;
     if (!map_run(v)) break;
   }
@@ -180,7 +219,7 @@ bool Mmu::map_run(u32 vpn) {
   const u32 low = vpn & ~(reach - 1), high = low + reach;
   const auto joins = [&](u32 v) {
     return table_->load[v] == addend && (table_->store[v] != 0) == writable && !window_->holds(v, writable) &&
-           (large || !global || is_global(v));
+           !window_->is_volatile(v) && (large || !global || is_global(v));
   };
   u32 first = vpn, end = vpn + 1;
   while (first > low && joins(first - 1)) --first;

@@ -37,7 +37,7 @@ Mmu::Mmu(PhysicalMemory& memory)
 
 Mmu::~Mmu() {
   memory_.remove_watcher(*this);
-  enable_windows(false);
+  enable_windows(Windows::kOff);
 }
 
 // The kept space of this key, or the coldest one made empty.
@@ -62,6 +62,7 @@ Space* Mmu::find(u64 key) {
     }
     keys_[slot_] = key;
     spaces_[slot_]->assign(state_);
+    merits_[slot_] = Merit{.windowed = windows_mode_ == Windows::kAlways};
   }
   last_use_[slot_] = ++clock_;
   return spaces_[slot_].get();
@@ -91,6 +92,7 @@ void Mmu::set_state(const PagingState& state) {
   state_ = state;
   if (key != keys_[slot_]) space_ = find(key);
   space_->enter(state_);
+  if (space_->renewed()) merits_[slot_] = Merit{.windowed = windows_mode_ == Windows::kAlways};
   table_ = space_->table(user_);
   if (context_.stats.bytes > budget_) make_room();
   select_window();
@@ -122,6 +124,8 @@ void Mmu::invalidate(Linear address) {
   ++epoch_;
   for (InvalidationWatcher* w : invalidation_watchers_) w->page_invalidated(address);
   if (!paging_on(state_)) return;
+  for (Window* window : {windows_[slot_][0].get(), global_window_.get()})
+    if (window != nullptr) window->count_invalidation(page_of(address));
   space_->drop_leaf(address);
   if (global_window_ != nullptr) {
     // What it shows came from whatever space was current then, perhaps through a large page that is none by now.

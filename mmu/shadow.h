@@ -103,7 +103,15 @@ class Mmu final : public LayoutWatcher {
   // Base of the window for the current space and privilege; null if there are none on this host or they are off.
   // Changes with set_state, set_user and fix_fault. A space that has never had a hidden fault shares an empty window.
   u8* window() const { return window_base_; }
-  void enable_windows(bool on);
+  // User code gets its window at once, or when it has earned it.
+  enum class Windows : u8 { kOff, kAlways, kEarned };
+  void enable_windows(Windows windows);
+  // A window pays for a program that runs long, and is lost on one that forks, maps and unmaps all day or soon ends. So
+  // each address space has an account: running earns, hidden faults spend, at the price they have on the host. Whoever
+  // has enough reaches memory through the window until nothing is left; each time, the next try is twice as dear.
+  bool prefers_window() const { return empty_window_ != nullptr && merits_[slot_].windowed; }
+  // The program in the current space has been seen running for another millisecond. Async-signal-safe.
+  void earn_window();
   // `a` is where the host faulted, in the current window. Async-signal-safe as far as generated code goes: the thread
   // was running that and holds no lock; only the first fault in a space allocates.
   WindowFix fix_fault(Linear a, bool write);
@@ -125,6 +133,8 @@ class Mmu final : public LayoutWatcher {
   bool keeps_global(const PagingState& next) const;
   void map_expected();
   void select_window();
+  void spend(u32 faults);
+  void forgive();
   void settle() {
     if (window_ != nullptr && window_->pending()) window_->flush();
   }
@@ -155,6 +165,18 @@ class Mmu final : public LayoutWatcher {
   u64 keys_[kSpaces] = {};
   u64 last_use_[kSpaces] = {};
   std::unique_ptr<Space> spaces_[kSpaces];
+
+  struct Merit {
+    static constexpr i32 kSample = 64;          // a sample's worth in hidden faults: half of its time
+    static constexpr i32 kEntry = 3 * kSample;  // to begin with
+    static constexpr i32 kMost = 16 * kSample;  // put by for later
+    static constexpr i32 kDearest = kEntry << 8;
+    i32 credit = 0;
+    i32 price = kEntry;
+    bool windowed = false;
+  };
+  Windows windows_mode_ = Windows::kOff;
+  Merit merits_[kSpaces];
 
   WindowBudget mapping_budget_;
   std::unique_ptr<Window> windows_[kSpaces][2];

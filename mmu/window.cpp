@@ -54,8 +54,9 @@ Window::~Window() {
 // The host keeps neighbours in one mapping if both are nothing, or if they have the same rights and follow one another
 // in the file.
 bool Window::mergeable(u32 left, u32 right) {
-  left &= ~kPendingBits;
-  right &= ~kPendingBits;
+  constexpr u32 kNotes = kPendingBits | kChurn;
+  left &= ~kNotes;
+  right &= ~kNotes;
   return left == 0 ? right == 0 : right == left + (1u << kFileShift);
 }
 
@@ -83,7 +84,7 @@ void Window::set(u32 vpn, u32 count, u32 first_state, u32 step) {
       if ((before & kWritable) != 0) listed_->remove(before >> kFileShift, id_, vpn + i);
       if ((after & kWritable) != 0) CHECK(listed_->add(after >> kFileShift, id_, vpn + i));
     }
-    state_[vpn + i] = after;
+    state_[vpn + i] = after | (before & kChurn);
   }
 }
 
@@ -133,11 +134,24 @@ void Window::note_pending(u32 vpn, u32 bit) {
   s |= bit;
 }
 
+void Window::count_invalidation(u32 vpn) {
+  if (touched(vpn) && (state_[vpn] & (kMapped | kForget)) == kMapped && (state_[vpn] & kChurn) != kChurn)
+    state_[vpn] += kChurnOne;
+}
+
+void Window::forgive() {
+  for (u32 region = 0; region < kPages / 1024; ++region) {
+    if (!touched(region * 1024)) continue;
+    for (u32 v = region * 1024; v < (region + 1) * 1024; ++v)
+      state_[v] = (state_[v] & ~kChurn) | ((state_[v] & kChurn) >> 1 & kChurn);
+  }
+}
+
 void Window::forget(u32 vpn, u32 count) {
   for (u32 v = vpn; v < vpn + count; ++v) {
     if (!touched(v)) {
       v |= 1023;
-    } else if (state_[v] != 0) {
+    } else if ((state_[v] & kMapped) != 0) {
       note_pending(v, kForget);
     }
   }
@@ -161,7 +175,7 @@ void Window::flush() {
       run = 1;
       const u32 before = boundaries(first, 1);
       if (mprotect(base_ + (u64{first} << kPageBits), kPageSize, PROT_READ) != 0) return clear();
-      set(first, 1, state_[first] & ~(kWritable | kPendingBits), 0);
+      set(first, 1, state_[first] & ~(kWritable | kPendingBits | kChurn), 0);
       account(before, boundaries(first, 1));
     } else if (what != 0) {
       unmap(first, run);

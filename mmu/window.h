@@ -47,12 +47,20 @@ class Window {
   // Whether the page is mapped for loads or for stores, and nothing is pending against that.
   bool holds(u32 vpn, bool write) const {
     const u32 s = state_[vpn];
-    return s != 0 && !all_pending_ && (s & kForget) == 0 && (!write || ((s & kWritable) != 0 && (s & kReadOnly) == 0));
+    return (s & kMapped) != 0 && !all_pending_ && (s & kForget) == 0 &&
+           (!write || ((s & kWritable) != 0 && (s & kReadOnly) == 0));
   }
   u64 file_page(u32 vpn) const { return (state_[vpn] & kFileMask) >> kFileShift; }
 
   // False if the budget, the store map or the host does not allow it; then nothing has changed.
   bool map(u32 vpn, u32 count, u32 file_page, bool writable, bool populate);
+
+  // A page that the guest keeps remapping, as the kernel does with the few through which it reaches other memory, would
+  // cost a signal and two mappings each time: an INVLPG of a page that is shown counts against it, and one that has
+  // gone this way a few times is not to be mapped again until `forgive`.
+  void count_invalidation(u32 vpn);
+  bool is_volatile(u32 vpn) const { return (state_[vpn] & kChurn) >= kVolatile; }
+  void forgive();  // halves the counts
 
   void forget(u32 vpn, u32 count);
   void read_only(u32 vpn);
@@ -64,7 +72,9 @@ class Window {
  private:
   // A page's state: 0 or mapped. Pending bits do not change what the host has mapped.
   static constexpr u32 kMapped = 1, kWritable = 2, kForget = 4, kReadOnly = 8, kPendingBits = kForget | kReadOnly;
-  static constexpr u32 kFileShift = 4, kFileMask = ~u32{15};
+  // How often it was invalidated while mapped; kept when the page is unmapped.
+  static constexpr u32 kChurnOne = 16, kChurn = 7 * kChurnOne, kVolatile = 4 * kChurnOne;
+  static constexpr u32 kFileShift = 8, kFileMask = ~u32{255};
   static constexpr u32 kPages = 1u << 20, kMaxPending = 2048;
 
   Window(PhysicalMemory& memory, WindowBudget& budget, StoreMap* listed, u32 id, u8* base);

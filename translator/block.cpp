@@ -25,7 +25,7 @@ Mode Mode::of(const Cpu& cpu) {
   Mode mode;
   mode.bits_ = u32{s.seg[kCs].big()} | u32{s.seg[kSs].big()} << 1 | u32{s.cpl == 3} << 2 |
                u32{cpu.protected_mode()} << 3 | u32{x87} << 4 | u32{sse} << 5 | u32{flag_control} << 6 |
-               u32{!alignment} << 7;
+               u32{!alignment} << 7 | u32{s.cpl == 3 && cpu.mmu.prefers_window()} << 20;
   for (unsigned seg = 0; seg < kSegCount; ++seg) {
     const bool keyed = seg == kDs || seg == kEs || seg == kSs;
     const SegClass c = keyed ? classify(s.seg[seg]) : SegClass::kChecked;

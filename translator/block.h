@@ -31,6 +31,7 @@ class Mode {
   bool x87() const { return (bits_ & 16) != 0; }             // no #NM, every exception masked: runs on the host's unit
   bool sse() const { return (bits_ & 32) != 0; }             // likewise
   bool interrupt_flag() const { return (bits_ & 64) != 0; }  // CLI and STI just change IF
+  bool window() const { return (bits_ & 1u << 20) != 0; }    // user code whose address space has earned its window
   bool lanes() const { return (bits_ & 128) != 0; }  // false: alignment checks are on, every access is a callout
   // CS, FS and GS are always checked: making their state part of the key would translate a kernel once per process.
   SegClass segment(unsigned seg) const { return static_cast<SegClass>((bits_ >> (8 + 2 * seg)) & 3); }
@@ -66,7 +67,6 @@ struct Site {
 struct Mark {
   u16 host = 0;        // offset of its code in the block's
   u16 guest : 10 = 0;  // offset of its bytes
-  u16 faults : 4 = 0;  // signals taken here that ended in a callout
   u16 inline_code : 1 = 0;
   u16 checked : 1 = 0;  // keeps missing in windows: stays with the table lane
 };

@@ -1,6 +1,8 @@
 // Where generated code meets C++. Nothing throws through these functions; what they return is where control goes.
 #include <x86intrin.h>
 
+#include <utility>
+
 #include "cpu/base/log.h"
 #include "translator/engine.h"
 
@@ -20,9 +22,9 @@ u8* Translator::missed_entry(void* self, u32 number) {
   const u32 index = site.index;
   const u64 flushes = t.stats_.flushes;
   u8* where = t.callout(site);
+  const bool demote = std::exchange(t.demote_wanted_, false);
   if (t.stats_.flushes != flushes) return t.go(where);  // the block is gone
-  const Mark& mark = block.marks[index];
-  if (mark.faults >= kTooManyFaults && !mark.checked) {
+  if (demote && !block.marks[index].checked) {
     t.demote(block, index);
     if (where == nullptr) where = t.next();
   }

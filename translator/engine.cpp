@@ -31,7 +31,9 @@ Stop Translator::run(Cpu& cpu) {
   if (&cpu.mmu != mmu_ || cpu.mmu.epoch() != mmu_epoch_) spaces_.all_changed(&cpu.mmu != mmu_);
   mmu_ = &cpu.mmu;
   cpu.mmu.add_watcher(*this);
-  cpu.mmu.enable_windows(windows_);
+  cpu.mmu.enable_windows(!windows_                 ? Mmu::Windows::kOff
+                         : options_.always_windows ? Mmu::Windows::kAlways
+                                                   : Mmu::Windows::kEarned);
   cache_->context().window_loaded = 0;  // another engine may have used the register since
   if (windows_) {
     if (sampler_ == nullptr) sampler_ = std::make_unique<Sampler>(sample_entry, this);

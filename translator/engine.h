@@ -97,7 +97,9 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void sample(const void* pc);
   void promote();
   void demote(Block& block, u32 index);
-  bool fix_window_fault(const Block& block, const siginfo_t& info, bool write);
+  void note_refusal(u64 instruction, bool guest_fault);
+  bool is_hot(u64 page) const;
+  bool fix_window_fault(const Block& block, u32 index, const siginfo_t& info, bool write);
 
   std::unique_ptr<CodeCache> cache_;
   std::unique_ptr<Backend> backend_;
@@ -121,11 +123,18 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static constexpr u32 kSamples = 16;
   u64 sampled_pages_[kSamples] = {};  // written by the signal handler, emptied by promote()
   volatile std::sig_atomic_t sampled_ = 0;
-  std::unordered_map<u64, u32> heat_;  // physical page: samples
-  std::unordered_set<u64> checked_;    // physical addresses of instructions that windows do not suit
+  std::unordered_map<u64, u32> heat_;  // physical page of supervisor code: samples
+  // Signals at one instruction that ended in a callout, lately.
+  struct Refusals {
+    u64 instruction = 0;  // physical address
+    u64 since = 0;        // ticks
+    u32 count = 0;
+  };
+  std::array<Refusals, 256> refusals_{};
+  bool demote_wanted_ = false;       // the instruction that just had one
+  std::unordered_set<u64> checked_;  // physical addresses of instructions that windows do not suit
 
-  static constexpr u32 kTooManyFaults = 8;  // signals that ended in a callout: the check is cheaper
-  std::deque<Block> blocks_;                // in the order of their code
+  std::deque<Block> blocks_;  // in the order of their code
   BlockIndex by_key_{blocks_};
   Draft draft_;
   Arena<Mark> marks_{1u << 24};

@@ -85,10 +85,8 @@ bool Translator::handle_fault(const siginfo_t& info, void* ucontext, const void*
   if (offset < block->marks[0].host || offset >= block->cold) return false;
   u32 index = 0;
   while (index + 1 < block->count && block->marks[index + 1].host <= offset) ++index;
-  if (fix_window_fault(*block, info, backend_->was_write(ucontext))) return true;
+  if (fix_window_fault(*block, index, info, backend_->was_write(ucontext))) return true;
   ++stats_.host_faults;
-  Mark& mark = block->marks[index];
-  if (mark.faults < kTooManyFaults) ++mark.faults;
   backend_->divert_to_missed(ucontext, site_number(block->id, index));
   return true;
 }

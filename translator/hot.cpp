@@ -1,8 +1,13 @@
-// Which code is hot, and what that changes: the page's blocks are made again for the window lane, where an access is
-// the guest's own instruction with a prefix. Code that runs rarely stays with the table lane, since a window is filled
-// by signals. An instruction whose signals end in callouts (devices, page-crossing code pages, other people's memory)
-// goes back alone.
+// Which code reaches memory through windows, where an access is the guest's own instruction with a prefix. A window is
+// filled by signals, so it has to pay.
+//
+// User code: per address space. A sample earns the space credit (Mmu::earn_window); what the space has decided is part
+// of the Mode, so blocks of both lanes exist side by side, and a short program runs what is there for the table lane.
+// Supervisor code: per page of code. Two samples, and the page's blocks are made again.
+// An instruction whose signals keep ending in callouts (devices, code pages, volatile pages, other people's memory)
+// goes back to the table lane alone; one that takes the guest's page faults does so if they come close together.
 #include <ucontext.h>
+#include <x86intrin.h>
 
 #include "cpu/base/log.h"
 #include "translator/engine.h"
@@ -10,7 +15,11 @@
 namespace umbra {
 namespace {
 
-constexpr u32 kHot = 2;
+constexpr u32 kHot = 2;          // samples
+constexpr u32 kRefusals = 2;     // signals for nothing
+constexpr u32 kGuestFaults = 8;  // signals that were the guest's page faults, within …
+constexpr u32 kMostChecked = 1 << 16;
+constexpr u64 kClose = 1 << 20;  // … ticks of the host's counter, a third of a millisecond: a tenth of the time
 
 }  // namespace
 
@@ -30,7 +39,13 @@ void Translator::sample(const void* pc) {
   if (in_generated_ == 0 || !cache_->contains(pc)) return;
   ++stats_.samples;
   const Block* block = block_at(static_cast<const u8*>(pc));
-  if (block == nullptr || block->window || !block->valid) return;
+  if (block == nullptr || !block->valid) return;
+  if (block->key.mode.user()) {
+    cpu_->mmu.earn_window();
+    if (cpu_->mmu.prefers_window() != block->window) cache_->arm_poll(true);
+    return;
+  }
+  if (block->window) return;
   if (static_cast<u32>(sampled_) < kSamples) {
     sampled_pages_[sampled_] = page_of(Phys(block->key.phys));
     sampled_ = sampled_ + 1;
@@ -50,21 +65,38 @@ void Translator::promote() {
   }
 }
 
+bool Translator::is_hot(u64 page) const {
+  const auto found = heat_.find(page);
+  return found != heat_.end() && found->second >= kHot;
+}
+
+// In a signal handler. Instructions that share a place forget each other, which only makes us more patient.
+void Translator::note_refusal(u64 instruction, bool guest_fault) {
+  Refusals& r = refusals_[instruction * 0x9e3779b97f4a7c15 >> 56];
+  const u64 now = __rdtsc();
+  if (r.instruction != instruction || (guest_fault && now - r.since > kClose)) r = {instruction, now, 0};
+  demote_wanted_ = ++r.count >= (guest_fault ? kGuestFaults : kRefusals);
+}
+
 void Translator::demote(Block& block, u32 index) {
   ++stats_.demoted;
+  if (checked_.size() > kMostChecked) checked_.clear();
   checked_.insert(block.key.phys + block.marks[index].guest);
   block.marks[index].checked = true;
   if (block.valid) kill(block);
 }
 
 // True if the page is there now and the instruction can run again.
-bool Translator::fix_window_fault(const Block& block, const siginfo_t& info, bool write) {
+bool Translator::fix_window_fault(const Block& block, u32 index, const siginfo_t& info, bool write) {
   const u64 base = cache_->context().window_loaded;
   const u64 offset = reinterpret_cast<u64>(info.si_addr) - base;
   if (!block.window || base == 0 || offset >> 32 != 0) return false;
   const WindowFix fix = cpu_->mmu.fix_fault(Linear(static_cast<u32>(offset)), write);
   backend_->load_window(reinterpret_cast<u64>(cpu_->mmu.window()));
-  if (fix.kind != WindowFix::Kind::kMapped) return false;
+  if (fix.kind != WindowFix::Kind::kMapped) {
+    note_refusal(block.key.phys + block.marks[index].guest, fix.kind == WindowFix::Kind::kGuestFault);
+    return false;
+  }
   ++stats_.window_fixes;
   return true;
 }

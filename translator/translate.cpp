@@ -8,7 +8,6 @@
 namespace umbra {
 namespace {
 
-constexpr u32 kHot = 2;           // samples
 constexpr u32 kThrashing = 2000;  // blocks of one page that died: from here on it is interpreted
 
 }  // namespace
@@ -55,7 +54,7 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
     return nullptr;
   }
   if (block.guest_size > room) block.second_page = second;
-  block.window = windows_ && (options_.always_windows || heat_[page_of(at)] >= kHot);
+  block.window = windows_ && (key.mode.user() ? key.mode.window() : options_.always_windows || is_hot(page_of(at)));
   if (block.window && !checked_.empty())
     for (u32 i = 0; i < block.count; ++i) draft_.marks[i].checked = checked_.contains(key.phys + draft_.marks[i].guest);
   if (!backend_->emit(block, draft_)) {

@@ -27,7 +27,7 @@ struct Bench {
     memory = std::move(*made);
     memory->map_ram(Phys(0), kRam, 0, true);
     mmu = std::make_unique<Mmu>(*memory);
-    mmu->enable_windows(true);
+    mmu->enable_windows(Mmu::Windows::kAlways);
   }
   u32 directory(u32 n) const { return 0x100000 + n * kSpaceTables; }
   PagingState space(u32 n, u32 pages, u32 stride) {

@@ -32,7 +32,7 @@ u32 host_mappings(const u8* base) {
 // A guest that runs in a window: a real access, a real SIGSEGV, the fix, and the access again.
 struct Windowed : Machine {
   enum class Outcome { kDone, kGuestFault, kEmulate };
-  explicit Windowed(u64 ram = kRam) : Machine(ram) { mmu->enable_windows(true); }
+  explicit Windowed(u64 ram = kRam) : Machine(ram) { mmu->enable_windows(Mmu::Windows::kAlways); }
 
   static inline Windowed* running;
   static inline sigjmp_buf out;
@@ -439,11 +439,66 @@ TEST_CASE("hundreds of scattered address spaces never exceed the mapping budget,
 TEST_CASE("windows can be switched off and on again") {
   Windowed m;
   REQUIRE(m.access(Linear(0x1000), true) == Outcome::kDone);
-  m.mmu->enable_windows(false);
+  m.mmu->enable_windows(Mmu::Windows::kOff);
   REQUIRE(m.mmu->window() == nullptr);
   REQUIRE(m.mmu->mappings() == 0);
-  m.mmu->enable_windows(true);
+  m.mmu->enable_windows(Mmu::Windows::kAlways);
   REQUIRE(m.access(Linear(0x1000), true) == Outcome::kDone);
+}
+
+TEST_CASE(
+    "a page that a supervisor keeps remapping is not mapped any more, its neighbours are, and it is given a new "
+    "chance") {
+  Paged m;
+  m.s.cr4 = kCr4Pse;  // no global pages: a window of its own
+  m.mmu->set_state(m.s);
+  u32 done = 0;
+  const auto remap_and_read = [&] {
+    m.poke(0x2000, m.pte(0) ^ 0x1000, 4);
+    m.mmu->invalidate(m.at(0));
+    u8 value = 0;
+    const u64 page = page_of(m.memory->wrap(Phys(m.pte(0) & ~u64{0xfff})));
+    m.memory->base()[page << kPageBits] = static_cast<u8>(page ^ 0x33);
+    if (m.access(m.at(0), false, &value) != Outcome::kDone) return;
+    ++done;
+    REQUIRE(value == static_cast<u8>(page ^ 0x33));
+  };
+  for (u32 i = 0; i < 20; ++i) remap_and_read();
+  REQUIRE(done >= 3);
+  REQUIRE(done <= 5);
+  REQUIRE(m.access(m.at(0), false) == Outcome::kEmulate);
+  REQUIRE(m.access(m.at(1), true) == Outcome::kDone);
+  REQUIRE_FALSE(m.holds(m.at(0), false));
+  for (u32 i = 0; i < 5000; ++i) m.mmu->fix_fault(Linear(0x300000), false);  // not present: hidden faults go by
+  REQUIRE(m.access(m.at(0), false) == Outcome::kDone);
+}
+
+TEST_CASE("a program's window is earned by running and spent by hidden faults, and dearer each time") {
+  Paged m;
+  m.mmu->enable_windows(Mmu::Windows::kEarned);
+  m.mmu->set_user(true);
+  REQUIRE_FALSE(m.mmu->prefers_window());
+  REQUIRE(m.access(m.at(0), false) == Outcome::kEmulate);
+  u32 last = 0;
+  for (u32 round = 0; round < 4; ++round) {
+    u32 samples = 0;
+    for (; !m.mmu->prefers_window() && samples < 10000; ++samples) m.mmu->earn_window();
+    REQUIRE(samples > last);
+    last = samples;
+    REQUIRE(m.access(m.at(round), false) == Outcome::kDone);
+    u32 faults = 0;
+    for (; m.mmu->prefers_window() && faults < 100000; ++faults) m.mmu->fix_fault(Linear(0x300000), false);
+    REQUIRE(faults > 50);
+    REQUIRE(faults < 10000);
+  }
+  // Another program, even in the same place, begins anew.
+  while (!m.mmu->prefers_window()) m.mmu->earn_window();
+  m.s.cr3 = 0x3000;
+  m.mmu->set_state(m.s);
+  REQUIRE_FALSE(m.mmu->prefers_window());
+  m.s.cr3 = 0x1000;
+  m.mmu->set_state(m.s);
+  REQUIRE(m.mmu->prefers_window());
 }
 
 TEST_CASE("windows agree with the page tables under random edits") {
