@@ -26,18 +26,19 @@ int Machine::run(Engine& engine) {
     if (reset_requested_) perform_reset();
     if (exit_code_) break;
     if (!running_ || suspended_ || powered_off_) {
-      wait();
+      wait(Alarm::TimePoint::max());
       continue;
     }
     clock_.run_due();
     if (reset_requested_ || exit_code_) continue;
-    const u64 deadline = clock_.next_deadline();
-    alarm_.set(deadline == kNever ? Alarm::TimePoint::max() : time_.host_time(deadline));
+    alarm_.set(next_wakeup());
     switch (engine.run(cpu_)) {
       case Stop::kAttention:
         break;
       case Stop::kHalted:
-        wait();
+        // This thread sleeps until the next timer by itself: an alarm would cost a second thread's wake-up and a kick.
+        alarm_.set(Alarm::TimePoint::max());
+        wait(next_wakeup());
         break;
       case Stop::kShutdown:  // a PC's chipset answers the shutdown cycle with a reset
         if (log_on(Log::kReset)) log(Log::kReset, "triple fault");
@@ -50,10 +51,19 @@ int Machine::run(Engine& engine) {
   return *exit_code_;
 }
 
-// Until somebody kicks: the alarm, a poster, a wire.
-void Machine::wait() {
+Alarm::TimePoint Machine::next_wakeup() const {
+  const u64 deadline = clock_.next_deadline();
+  return deadline == kNever ? Alarm::TimePoint::max() : time_.host_time(deadline);
+}
+
+// Until somebody kicks (a poster, a wire), or until a time.
+void Machine::wait(Alarm::TimePoint until) {
   std::unique_lock lock(sleep_mutex_);
-  wake_.wait(lock, [this] { return kicked_; });
+  const auto kicked = [this] { return kicked_; };
+  if (until == Alarm::TimePoint::max())
+    wake_.wait(lock, kicked);
+  else
+    wake_.wait_until(lock, until, kicked);
   kicked_ = false;
 }
 

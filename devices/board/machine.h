@@ -124,7 +124,8 @@ class Machine final : public Control, private LineSink, private InterruptControl
   Status open_drive(const DriveConfig& drive);
 
   void reset_devices();
-  void wait();
+  Alarm::TimePoint next_wakeup() const;
+  void wait(Alarm::TimePoint until);
   void kick();
   void perform_reset();
   void sleep_state(Piix4Pm::Sleep sleep);
