@@ -69,8 +69,9 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static u8* miss_entry(void* self);
   static u8* poll_entry(void* self);
   u8* callout(const Site& site);
-  bool execute(const Site& site);  // false: a fault was delivered
-  u8* go(u8* where);               // last thing before generated code
+  bool page_faults(const Site& site);  // true: delivered
+  bool execute(const Site& site);      // false: a fault was delivered
+  u8* go(u8* where);                   // last thing before generated code
   u8* next();
   u8* stop(Stop why);
   bool attend();  // true: run() has to return

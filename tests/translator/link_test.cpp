@@ -142,3 +142,35 @@ TEST_CASE("A change of the physical layout takes only the code that it hits") {
   CHECK(run_both(t) == "");
   CHECK(t.translator->gather().flushes == 1);
 }
+
+TEST_CASE("Page faults of single instructions come out as in the interpreter, error code, CR2 and frame") {
+  const std::vector<std::vector<u8>> accesses = {
+      join({{0xa1}, le32(0x90000)}),              // mov eax, [m]
+      join({{0xa3}, le32(0x90ffe)}),              // mov [m], eax, across a page
+      join({{0x8b, 0x0d}, le32(0x8fffe)}),        // mov ecx, [m], of which the second half is missing
+      join({{0x01, 0x05}, le32(0x90010)}),        // add [m], eax
+      join({{0x39, 0x05}, le32(0x90010)}),        // cmp [m], eax
+      join({{0xc6, 0x05}, le32(0x90020), {7}}),   // mov byte [m], 7
+      join({{0x0f, 0x94, 0x05}, le32(0x90020)}),  // setz [m]
+      join({{0x0f, 0xb1, 0x0d}, le32(0x90020)}),  // cmpxchg [m], ecx
+      join({{0xff, 0x35}, le32(0x90020)}),        // push [m]
+      join({{0x01, 0x05}, le32(0x91000)}),        // add [m], eax: read-only
+      join({{0x03, 0x05}, le32(0x91000), {0x03, 0x05}, le32(0x90000)})};
+  for (bool user : {false, true}) {
+    for (const auto& access : accesses) {
+      INFO("user " << user << ", opcode " << std::hex << u32{access[0]} << ' ' << u32{access[1]});
+      Twins t;
+      t.both([&](Machine& m) {
+        map_identically(m, 0);
+        m.put32(kTable + 0x90 * 4, 0);
+        m.put32(kTable + 0x91 * 4, 0x91065);
+        m.cpu.set_cr3(kDirectory);
+        m.put(kCode, join({{0x31, 0xdb}, access, {0xf4}}));
+        if (user) to_ring_3(m);
+        m.start(kCode);
+      });
+      CHECK(run_both(t) == "");
+      CHECK(t.b.cpu.s.eip == 0x1000 + 16 * kPageFault + 1);
+    }
+  }
+}
