@@ -372,6 +372,8 @@ Result<std::unique_ptr<CharDev>> open_chardev(const std::string& spec, const std
                "and unix:PATH"};
 }
 
+constexpr const char* kMonitorFace = "monitor";
+
 struct Mux::Shared {
   std::unique_ptr<CharDev> stream;
   std::function<void()> quit;
@@ -392,6 +394,17 @@ struct Mux::Face final : CharDev {
   std::size_t write(std::span<const u8> bytes) override { return shared_->stream->write(bytes); }
   void room_available() override { deliver(); }
   std::string describe() const override { return shared_->stream->describe() + " (" + what_ + ")"; }
+  // The monitor's greeting waits until somebody turns to it: a guest's text comes first, whole.
+  bool connected() const override { return what_ != kMonitorFace || greeted_; }
+  void turn_to() {
+    if (what_ != kMonitorFace) return;
+    if (!std::exchange(greeted_, true)) {
+      shared_->say("\r\n");
+      opened();
+    } else {
+      push(12);  // ^L: show the prompt
+    }
+  }
   void push(u8 byte) {
     if (held_.size() < kMaxQueued) held_.push_back(byte);
     deliver();
@@ -406,13 +419,14 @@ struct Mux::Face final : CharDev {
   std::shared_ptr<Shared> shared_;
   std::string what_;
   std::deque<u8> held_;
+  bool greeted_ = false;
 };
 
 void Mux::Shared::command(u8 byte) {
   switch (byte) {
     case 'c':
       if (!faces.empty()) current = (current + 1) % faces.size();
-      if (face() != nullptr && face()->what_ == "monitor") face()->push(12);  // ^L: show the prompt
+      if (face() != nullptr) face()->turn_to();
       break;
     case 'x':
       quit();

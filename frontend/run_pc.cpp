@@ -108,6 +108,14 @@ std::string pci_tree(Machine& m) {
   return out;
 }
 
+std::string irq_counts(const Machine& m) {
+  std::string out = "IRQ statistics for isa-i8259:\n";
+  for (unsigned irq = 0; irq < 16; ++irq)
+    if (const u64 n = m.isa_irqs().count(irq); n != 0)
+      out += format("%2u: %llu\n", irq, static_cast<unsigned long long>(n));
+  return out;
+}
+
 MonitorLinks links_for(Machine& m, Engine& engine) {
   MonitorLinks links;
   links.control = &m;
@@ -121,6 +129,7 @@ MonitorLinks links_for(Machine& m, Engine& engine) {
   links.devices = m.devices();
   links.memory_tree = [&m] { return "memory\n" + m.memory_map().describe() + "I/O\n" + m.ports().describe(); };
   links.pci_tree = [&m] { return pci_tree(m); };
+  links.irq_counts = [&m] { return irq_counts(m); };
   links.block_list = [&m] { return block_list(m); };
   links.change = [&m](const std::string& drive, const std::string& file) {
     return m.change_medium(drive, file, false);

@@ -24,6 +24,13 @@ void IsaIrqs::cut_rtc(bool cut) {
 void IsaIrqs::drive(unsigned irq) {
   u8 sources = sources_[irq];
   if (irq == kRtcIrq && rtc_cut_) sources = with_bit<u8>(sources, static_cast<unsigned>(IrqSource::kIsa), false);
+  const auto bit = static_cast<u16>(1u << irq);
+  if (sources == 0) {
+    levels_ = static_cast<u16>(levels_ & ~bit);
+  } else if ((levels_ & bit) == 0) {
+    levels_ |= bit;
+    ++counts_[irq];
+  }
   pic_.set_line(irq, sources != 0);
   ioapic_.set_line(irq == kTimerIrq ? kTimerPin : irq, sources != 0);
 }

@@ -21,6 +21,7 @@ class IsaIrqs final : public LineSink {
   void cut_rtc(bool cut);
   void reset() { rtc_cut_ = false; }
   void state(Archive& a) { a("sources", sources_)("rtc_cut", rtc_cut_); }
+  u64 count(unsigned irq) const { return counts_[irq]; }  // how often the wire went up, for a person to look at
 
  private:
   void drive(unsigned irq);
@@ -28,6 +29,8 @@ class IsaIrqs final : public LineSink {
   PicPair& pic_;
   IoApic& ioapic_;
   u8 sources_[16] = {};  // a bit for each source that asserts the wire
+  u64 counts_[16] = {};
+  u16 levels_ = 0;  // the wires, to see them go up
   bool rtc_cut_ = false;
 };
 

@@ -84,6 +84,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   PicPair& pic() { return pic_; }
   LocalApic& lapic() { return lapic_; }
   IoApic& ioapic() { return ioapic_; }
+  const IsaIrqs& isa_irqs() const { return isa_; }
   Rtc& rtc() { return rtc_; }
   SystemControlB& speaker() { return system_b_; }
   PiixIde& ide() { return ide_; }
