@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "cpu/base/bus.h"
+#include "cpu/base/tsc_scale.h"
 #include "cpu/insn.h"
 #include "cpu/model.h"
 #include "cpu/regs.h"
@@ -70,12 +71,14 @@ class Cpu {
   Cpu(const CpuModel& model, PhysicalMemory& memory, PortSpace& ports, InterruptController& pic, CpuHost& host);
 
   CpuState s;
+  // Read by generated code too, at their distance from `s`.
+  std::atomic<u32> pending{0};  // attention:: bits
+  TscScale tsc_scale;           // how the TSC follows the host's; multiplier 0: ask `host`
   const CpuModel& model;
   Mmu mmu;
   PortSpace& ports;
   InterruptController& pic;
   CpuHost& host;
-  std::atomic<u32> pending{0};  // attention:: bits
 
   void reset();
   void state(Archive& a);
@@ -152,7 +155,8 @@ class Cpu {
   Cpuid cpuid(u32 leaf, u32 subleaf) const;
   u64 read_msr(u32 index);
   void write_msr(u32 index, u64 value);
-  u64 tsc() { return host.tsc() + s.tsc_offset; }
+  u64 tsc() { return board_tsc() + s.tsc_offset; }
+  u64 board_tsc();
 
   bool real() const { return (s.cr0 & cr0::kPe) == 0; }
   bool v86() const { return (s.eflags & flag::kVm) != 0; }
@@ -178,6 +182,15 @@ class Cpu {
   [[noreturn]] void page_fault(Linear a, u32 error_code);
   [[noreturn]] void segment_fault(SegReg seg);
 };
+
+// Where generated code finds what lies behind CpuState.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // Cpu has neither bases nor virtual functions
+namespace cpu_at {
+inline constexpr std::size_t kPending = offsetof(Cpu, pending) - offsetof(Cpu, s);
+inline constexpr std::size_t kTscScale = offsetof(Cpu, tsc_scale) - offsetof(Cpu, s);
+}  // namespace cpu_at
+#pragma GCC diagnostic pop
 
 }  // namespace umbra
 

@@ -143,6 +143,13 @@ void write_apic_base(Cpu& cpu, u64 value) {
 
 }  // namespace
 
+u64 Cpu::board_tsc() {
+#if defined(__x86_64__)
+  if (tsc_scale.multiplier != 0) return tsc_scale.at(__builtin_ia32_rdtsc());
+#endif
+  return host.tsc();
+}
+
 u64 Cpu::read_msr(u32 index) {
   if (!exists(*this, index)) fault(kGeneralProtection, 0);
   if (const int n = fixed_mtrr(index); n >= 0) return s.msr.mtrr_fixed[n];
@@ -188,7 +195,7 @@ void Cpu::write_msr(u32 index, u64 value) {
   if (is_mtrr(index)) return write_mtrr(*this, index, value);
   switch (index) {
     case kTsc:
-      s.tsc_offset = value - host.tsc();
+      s.tsc_offset = value - board_tsc();
       break;
     case kApicBase:
       write_apic_base(*this, value);

@@ -30,9 +30,11 @@ class Mode {
   bool protected_mode() const { return (bits_ & 8) != 0; }
   bool x87() const { return (bits_ & 16) != 0; }             // no #NM, every exception masked: runs on the host's unit
   bool sse() const { return (bits_ & 32) != 0; }             // likewise
-  bool interrupt_flag() const { return (bits_ & 64) != 0; }  // CLI and STI just change IF
+  bool interrupt_flag() const { return (bits_ & 64) != 0; }  // CLI and STI just change IF, and so does POPF
   bool window() const { return (bits_ & 1u << 20) != 0; }    // user code whose address space has earned its window
   bool lanes() const { return (bits_ & 128) != 0; }  // false: alignment checks are on, every access is a callout
+  bool plain_flags() const { return (bits_ & 1u << 21) != 0; }  // PUSHF and POPF are nobody's business but ours
+  bool tsc() const { return (bits_ & 1u << 22) != 0; }          // RDTSC is allowed, and the host's counter scaled
   // CS, FS and GS are always checked: making their state part of the key would translate a kernel once per process.
   SegClass segment(unsigned seg) const { return static_cast<SegClass>((bits_ >> (8 + 2 * seg)) & 3); }
   u32 bits() const { return bits_; }

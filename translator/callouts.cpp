@@ -108,7 +108,8 @@ u8* Translator::callout(const Site& site) {
   const bool stays = block.valid && !flush_wanted_ && cpu.pending.load(std::memory_order_relaxed) == 0 &&
                      site.index != block.count - 1 && !cpu.trap_check_needed();
   if (!stays) return next();
-  if (site.inline_code) return nullptr;
+  // A missed lane changes nothing that the block takes for granted; an instruction on system state may.
+  if (site.inline_code && (info(site.insn.op).traits & trait::sensitive) == 0) return nullptr;
   const bool straight =
       cpu.s.eip == site.eip + site.insn.length && cpu.s.shadow == 0 && cpu.s.activity == Activity::kRunning;
   return straight && Mode::of(cpu) == block.key.mode ? nullptr : next();

@@ -109,6 +109,8 @@ FlagUse one_byte_use(const RawLayout& r, const Insn& insn) {
     return {};
   }
   switch (op) {
+    case 0x9d:  // POPF
+      return {0, kAll};
     case 0x68:
     case 0x6a:
     case 0x8d:
@@ -146,6 +148,7 @@ FlagUse one_byte_use(const RawLayout& r, const Insn& insn) {
     case 0xe8:
     case 0xe9:
     case 0xeb:
+    case 0xfa:
     case 0xfc:
     case 0xfd:
       return {};

@@ -15,6 +15,7 @@ struct Statistics {
     u64 count = 0;   // by design
     u64 missed = 0;  // a lane missed: shadow entry empty, page crossed, segment limit
     u64 cycles = 0;
+    u64 inlined = 0;  // sites translated without a callout, of sensitive instructions
   };
   std::array<Kind, kOpCount + 1> callouts{};
   u64 translations = 0;

@@ -82,6 +82,11 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   stats_.guest_bytes += block.guest_size;
   stats_.host_bytes += block.host_size;
   stats_.callouts_made += draft_.site_count;
+  for (u32 i = 0; i < block.count; ++i) {
+    const Op op = draft_.insns[i].op;
+    const bool sensitive = (info(op).traits & trait::sensitive) != 0;
+    if (draft_.marks[i].inline_code && sensitive) ++stats_.callouts[static_cast<u16>(op)].inlined;
+  }
   stats_.translation_cycles += __rdtsc() - start;
   if (log_on(Log::kInAsm) || log_on(Log::kOutAsm)) trace(block);
   return &block;

@@ -1,7 +1,5 @@
 #include "devices/board/bare.h"
 
-#include <chrono>
-
 #include "cpu/base/bits.h"
 
 namespace umbra {
@@ -37,8 +35,11 @@ BareBoard::BareBoard(const CpuModel& model, std::unique_ptr<PhysicalMemory> memo
 
 BareBoard::End BareBoard::run(Engine& engine, bool no_reboot) {
   engine_ = &engine;
+  if (!time_.running()) time_.resume();
   for (;;) {
     if (stop_) return End::kStopped;
+    time_.steer();
+    cpu_->tsc_scale = time_.scale();
     const Stop stop = engine.run(*cpu_);
     cpu_->pending.fetch_and(~attention::kExit);
     if (exit_code_) return End::kExit;
@@ -71,11 +72,6 @@ void BareBoard::out(u16 port, u32 value, unsigned /*size*/) {
   } else if (port == kDebugPort || port == kPostPort || (port == kCom1 && (line_control_ & kDivisorLatch) == 0)) {
     output_(static_cast<u8>(value));
   }
-}
-
-u64 BareBoard::tsc() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
 }  // namespace umbra

@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "cpu/engine.h"
 #include "devices/board/config.h"
+#include "devices/board/host_time.h"
 
 namespace umbra {
 
@@ -35,12 +36,13 @@ class BareBoard final : public PortSpace, public InterruptController, public Cpu
   u32 in(u16 port, unsigned size) override;
   void out(u16 port, u32 value, unsigned size) override;
   u8 acknowledge() override { return 0; }
-  u64 tsc() override;
+  u64 tsc() override { return time_.now(); }
 
   std::unique_ptr<PhysicalMemory> memory_;
   DebugExitConfig debug_exit_;
   Output output_;
   std::unique_ptr<Cpu> cpu_;
+  HostTime time_;
   u8 line_control_ = 0;
   std::optional<int> exit_code_;
   std::atomic<bool> stop_{false};

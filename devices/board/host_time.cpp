@@ -1,6 +1,136 @@
 #include "devices/board/host_time.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
 namespace umbra {
+
+namespace {
+
+constexpr u64 kCalibration = 2'000'000;  // 2 ms: two readings that far apart give the rate to some 20 ppm
+constexpr u64 kSteering = kNanosPerSecond;
+constexpr i64 kTrusted = 100'000'000;  // a counter that has lost more since the last look has been stopped or reset
+
+u64 counter() {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#else
+  return 0;
+#endif
+}
+
+}  // namespace
+
+HostTime::HostTime() : offset_(host()), counter_(usable_counter()) {
+  if (counter_) first_ = read();
+}
+
+// Invariant, says the processor; trustworthy across processors, says the kernel.
+bool HostTime::usable_counter() {
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(0x80000007, &a, &b, &c, &d) == 0 || (d & 1u << 8) == 0) return false;
+  std::string source;
+  std::ifstream("/sys/devices/system/clocksource/clocksource0/current_clocksource") >> source;
+  return source.empty() || source == "tsc";
+#else
+  return false;
+#endif
+}
+
+u64 HostTime::host() {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
+}
+
+// The clock between two readings of the counter that lie close together.
+HostTime::Reading HostTime::read() {
+  Reading best{};
+  u64 width = ~u64{0};
+  for (int i = 0; i < 5; ++i) {
+    const u64 before = counter();
+    const u64 nanos = host();
+    const u64 after = counter();
+    if (after - before >= width) continue;
+    width = after - before;
+    best = {before + width / 2, nanos};
+  }
+  return best;
+}
+
+u64 HostTime::now() const {
+  if (!running_) return paused_at_;
+  return scale_.multiplier != 0 ? scale_.at(counter()) : machine_time(host());
+}
+
+void HostTime::pause() {
+  paused_at_ = now();
+  running_ = false;
+  scale_ = {};
+}
+
+void HostTime::resume() {
+  set(paused_at_);
+  running_ = true;
+  if (counter_) calibrate();
+}
+
+void HostTime::set(u64 now) {
+  paused_at_ = now;
+  offset_ = host() - now;
+}
+
+// The rate is that of all the time that there has been.
+u64 HostTime::rate() const {
+  const u64 nanos = last_.nanos - first_.nanos, ticks = last_.tsc - first_.tsc;
+  if (last_.tsc <= first_.tsc || nanos >= ticks) return 0;  // below 1 GHz the multiplier has no room
+  return static_cast<u64>((static_cast<unsigned __int128>(nanos) << 64) / ticks);
+}
+
+void HostTime::calibrate() {
+  do {
+    last_ = read();
+  } while (last_.nanos - first_.nanos < kCalibration);
+  scale_ = {rate(), 0};
+  if (scale_.multiplier == 0) return give_up(0);
+  scale_.base = machine_time(last_.nanos) - scale_.at(last_.tsc);
+  shown_ = scale_.at(last_.tsc);
+}
+
+// From here on the host's clock it is.
+void HostTime::give_up(u64 at_least) {
+  counter_ = false;
+  scale_ = {};
+  const u64 now = host();
+  if (machine_time(now) < at_least) offset_ = now - at_least;
+}
+
+void HostTime::steer() {
+  if (!running_ || scale_.multiplier == 0) return;
+  if (scale_.at(counter()) - shown_ < kSteering) return;
+  last_ = read();
+  const u64 before = shown_;
+  shown_ = scale_.at(last_.tsc);
+  const i64 missed = static_cast<i64>(machine_time(last_.nanos) - shown_);
+  const u64 multiplier = rate();
+  if (multiplier == 0 || shown_ < before || std::abs(missed) > kTrusted) return give_up(std::max(before, shown_));
+  // What was missed comes in over the next second.
+  const i64 second = static_cast<i64>(kNanosPerSecond);
+  scale_ = {static_cast<u64>(static_cast<unsigned __int128>(multiplier) * static_cast<u64>(second + missed) /
+                             kNanosPerSecond),
+            0};
+  scale_.base = shown_ - scale_.at(last_.tsc);
+}
+
+std::chrono::steady_clock::time_point HostTime::host_time(u64 t) const {
+  return std::chrono::steady_clock::now() + std::chrono::nanoseconds(static_cast<i64>(t - now()));
+}
 
 Alarm::Alarm(std::function<void()> ring) : ring_(std::move(ring)), thread_([this] { run(); }) {}
 

@@ -9,37 +9,48 @@
 #include <mutex>
 #include <thread>
 
+#include "cpu/base/tsc_scale.h"
 #include "devices/clock.h"
 
 namespace umbra {
 
+// Where the host's TSC counts evenly and is what its own clock goes by, time is that counter scaled to nanoseconds: one
+// multiplication instead of a call, and generated code can do the same (scale()). steer() keeps it with the host's
+// clock: about once a second it measures the rate anew and lets what has been missed flow in, never backwards.
 class HostTime final : public TimeSource {
  public:
-  HostTime() : offset_(host()) {}
-  u64 now() const override { return running_ ? host() - offset_ : paused_at_; }
-  void pause() {
-    paused_at_ = now();
-    running_ = false;
-  }
-  void resume() { set(paused_at_), running_ = true; }
-  void set(u64 now) {  // when a snapshot is loaded
-    paused_at_ = now;
-    offset_ = host() - now;
-  }
+  HostTime();
+  u64 now() const override;
+  void pause();
+  void resume();
+  void set(u64 now);  // when a snapshot is loaded
   bool running() const { return running_; }
+  // To be called from time to time while running, on the processor's thread.
+  void steer();
+  // What turns the host's TSC into now(), until steer(), set() or pause(). Multiplier 0: there is no such thing.
+  const TscScale& scale() const { return scale_; }
   // The host's clock at a machine time, while running.
-  std::chrono::steady_clock::time_point host_time(u64 t) const {
-    return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(t + offset_));
-  }
+  std::chrono::steady_clock::time_point host_time(u64 t) const;
 
  private:
-  static u64 host() {
-    const auto since = std::chrono::steady_clock::now().time_since_epoch();
-    return static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
-  }
-  u64 offset_;
+  struct Reading {
+    u64 tsc, nanos;
+  };
+  static bool usable_counter();
+  static u64 host();
+  static Reading read();
+  u64 machine_time(u64 host) const { return host - offset_; }
+  void calibrate();
+  u64 rate() const;
+  void give_up(u64 at_least);
+
+  u64 offset_;  // the host's clock at machine time 0
   u64 paused_at_ = 0;
   bool running_ = false;
+  bool counter_ = false;
+  Reading first_{}, last_{};
+  u64 shown_ = 0;  // machine time at last_
+  TscScale scale_;
 };
 
 // A thread that calls `ring` at a time. Setting a later time than the one awaited costs nothing: the thread finds out

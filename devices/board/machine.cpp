@@ -13,6 +13,7 @@ const char* event_name(MachineEvent event) {
   return kNames[static_cast<unsigned>(event)];
 }
 
+static_assert(kTscHz == kNanosPerSecond);
 u64 Machine::board_tsc_hz() { return kTscHz; }
 
 // --- the loop --------------------------------------------------------------------------------------------------------
@@ -31,6 +32,8 @@ int Machine::run(Engine& engine) {
     }
     clock_.run_due();
     if (reset_requested_ || exit_code_) continue;
+    time_.steer();
+    cpu_.tsc_scale = time_.scale();  // the TSC counts nanoseconds
     alarm_.set(next_wakeup());
     switch (engine.run(cpu_)) {
       case Stop::kAttention:

@@ -43,6 +43,12 @@ const std::vector<std::vector<u8>> kForms = {
     {0x5b},                                      // pop ebx
     {0xc9},                                      // leave
     {0xfd},                                      // std
+    {0xfa},                                      // cli
+    {0xfb},                                      // sti
+    {0x9c},                                      // pushfd
+    {0x9d},                                      // popfd
+    {0x66, 0x9d},                                // popf
+    {0x0f, 0x31},                                // rdtsc
     {0x8c, 0xd8},                                // mov eax, ds
     {0xd9, 0x03},                                // fld dword [ebx]
     {0x0f, 0x58, 0x03},                          // addps xmm0, [ebx]
@@ -58,6 +64,7 @@ const std::vector<std::vector<u8>> kForms = {
 Mode flat_mode() {
   Machine m;
   m.flat_32();
+  m.cpu.tsc_scale.multiplier = 1;
   return Mode::of(m.cpu);
 }
 

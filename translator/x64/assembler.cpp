@@ -154,6 +154,14 @@ void Assembler::shrx(const Gp& to, const Gp& from, const Gp& count) {
   put(static_cast<u8>(0xc0 | (to.id() & 7) << 3 | (from.id() & 7)));
 }
 
+void Assembler::mulx(const Gp& high, const Gp& low, const Mem& by) {
+  put(0xc4);
+  put(static_cast<u8>(0x42 | (high.id() < 8 ? 0x80 : 0) | (by.baseId() < 8 ? 0x20 : 0)));
+  put(static_cast<u8>(0x83 | (~low.id() & 15) << 3));
+  put(0xf6);
+  modrm_memory(high.id(), by);
+}
+
 void Assembler::two_byte_group(u8 opcode, unsigned extension, const Gp& r, unsigned immediate) {
   prefix(r.size(), 0, kNone, r.id(), false);
   put(0x0f);

@@ -89,6 +89,11 @@ class Assembler {
   void ror(const x86::Gp& r, unsigned count) { shift(1, r, count); }
   void rorx(const x86::Gp& to, const x86::Gp& from, unsigned count);        // BMI2: no flags
   void shrx(const x86::Gp& to, const x86::Gp& from, const x86::Gp& count);  // BMI2: no flags
+  void mulx(const x86::Gp& high, const x86::Gp& low, const x86::Mem& by);   // BMI2: RDX * by, no flags
+  void rdtsc() {
+    put(0x0f);
+    put(0x31);
+  }
   void not_(const x86::Gp& r) { one_operand(0xf7, 0xf6, 2, r); }
   void neg(const x86::Gp& r) { one_operand(0xf7, 0xf6, 3, r); }
   void bt(const x86::Gp& r, unsigned bit) { two_byte_group(0xba, 4, r, bit); }

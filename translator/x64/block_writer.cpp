@@ -53,6 +53,8 @@ bool Writer::native() {
       return string();
     case Lowering::flags:
       return flag_instruction();
+    case Lowering::system:
+      return system();
     case Lowering::x87:
     case Lowering::sse:
       return fpu_instruction();
@@ -76,16 +78,11 @@ void Writer::callout() {
   a.mov(rsp, gpr_slot(kEsp));
 }
 
-// DF sits in CpuState; changing one bit there without flags: rotate it to the top, shift it out, rotate back.
+// DF sits in CpuState.
 bool Writer::flag_instruction() {
   const Op op = now_.insn->op;
   if (now_.raw.lock || (op != Op::kCld && op != Op::kStd)) return false;
-  constexpr u32 kBit = 10;
-  a.mov(kEntry32, state_at(offsetof(CpuState, eflags), 4));
-  a.rorx(kEntry32, kEntry32, kBit + 1);
-  a.lea(kEntry32, ptr(kEntry, kEntry, 0, op == Op::kStd ? 1 : 0));
-  a.rorx(kEntry32, kEntry32, 32 - kBit);
-  a.mov(state_at(offsetof(CpuState, eflags), 4), kEntry32);
+  change_flag(10, op == Op::kStd);
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cpu/base/log.h"
+#include "cpu/cpu.h"
 
 namespace umbra::x64 {
 namespace {
@@ -84,7 +85,11 @@ bool is_forbidden(unsigned id) {
   }
 }
 
-// `first` is the instruction's first operand: loads may use two tables that stores may not.
+// Behind CpuState lie what is pending and the scale of the TSC, to be read only.
+constexpr std::size_t kReach = cpu_at::kTscScale + sizeof(TscScale);
+static_assert(cpu_at::kPending >= sizeof(CpuState) && cpu_at::kPending < cpu_at::kTscScale);
+
+// `first` is the instruction's first operand, if it may write it: loads may use two tables that stores may not.
 bool memory_allowed(const cs_insn& insn, const x86_op_mem& m, bool first) {
   if (insn.id == X86_INS_LEA || insn.id == X86_INS_NOP) return true;
   if (m.segment == X86_REG_GS) {
@@ -98,7 +103,7 @@ bool memory_allowed(const cs_insn& insn, const x86_op_mem& m, bool first) {
     case X86_REG_RSI:
       return m.index == X86_REG_INVALID && m.disp == 0;  // stands for R8+R9: checked by its predecessor
     case X86_REG_R15:
-      return m.index == X86_REG_INVALID && m.disp >= 0 && m.disp < static_cast<i64>(sizeof(CpuState));
+      return m.index == X86_REG_INVALID && m.disp >= 0 && m.disp < static_cast<i64>(first ? sizeof(CpuState) : kReach);
     case X86_REG_R12:
       return m.index == X86_REG_INVALID && ((m.disp >= -static_cast<i64>(sizeof(Context)) && m.disp < 0) ||
                                             (!first && m.disp == -static_cast<i64>(kPollToCode)));
@@ -161,7 +166,7 @@ class Verifier {
       const cs_x86_op& op = x.operands[i];
       if (op.type == X86_OP_MEM) {
         if (jump || call) return "indirect transfer through memory";
-        if (!memory_allowed(insn, op.mem, i == 0)) return "memory outside the cage";
+        if (!memory_allowed(insn, op.mem, i == 0 && insn.id != X86_INS_CMP)) return "memory outside the cage";
         const bool stands_in = op.mem.base == X86_REG_RSI && op.mem.segment == X86_REG_INVALID &&
                                insn.id != X86_INS_LEA && insn.id != X86_INS_NOP;
         if (stands_in && !(previous_ != nullptr && is_lea_of_scratch(*previous_, X86_REG_RSI, X86_REG_R8, X86_REG_R9)))

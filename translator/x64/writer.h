@@ -90,6 +90,15 @@ class Writer {
   bool repeated(u32 size, bool reads);
   void range(const x86::Gp& address, u32 size, const x86::Gp& to, Way way, const Label& miss);
   void require_upwards(const Label& miss);
+  // system.cpp
+  bool system();
+  void change_flag(u32 bit, bool on);
+  bool sti();
+  bool pushf();
+  bool popf();
+  bool rdtsc();
+  void gather_flags();
+  void spread_flags();
   // flags and system registers that are only data
   bool flag_instruction();
   bool move_from_segment();
