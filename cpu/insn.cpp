@@ -9,6 +9,7 @@
 
 #include "cpu/insn_zydis.h"
 #include "cpu/model.h"
+#include "cpu/raw.h"
 
 namespace umbra {
 
@@ -230,28 +231,6 @@ void fold_operands(Insn& out, const ZydisDecodedInstruction& z, const ZydisDecod
   }
 }
 
-bool is_prefix(u8 byte, const CpuModel& model) {
-  switch (byte) {
-    case 0x26:
-    case 0x2e:
-    case 0x36:
-    case 0x3e:
-    case 0xf0:
-    case 0xf2:
-    case 0xf3:
-      return true;
-    case 0x64:
-    case 0x65:
-    case 0x66:
-    case 0x67:
-      return model.generation >= Generation::k386;
-    case 0xf1:  // an undecoded twin of LOCK
-      return model.generation == Generation::k8086;
-    default:
-      return false;
-  }
-}
-
 void note_prefix(Insn& out, u8 byte) {
   constexpr u8 kSegments[] = {kEs, kCs, kSs, kDs};
   switch (byte) {
@@ -375,13 +354,27 @@ Op zydis_row(const ZydisDecodedInstruction& z) {
 
 const OpInfo& info(Op op) { return kOps[static_cast<u16>(op)]; }
 
-Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) {
+namespace {
+
+bool must_close_block(const Insn& insn) {
+  const u32 traits = info(insn.op).traits;
+  if ((traits & trait::ends_block) != 0) return true;
+  if ((traits & trait::string) != 0 && insn.has(prefix::kRep | prefix::kRepne)) return true;
+  static const Op mov = row_named("Mov"), pop = row_named("Pop");
+  if (insn.op != mov && insn.op != pop) return false;
+  const Operand& to = insn.operands[0];
+  if (to.kind == OperandKind::kSeg) return to.reg == kSs || to.reg == kCs;
+  return to.kind == OperandKind::kCr || to.kind == OperandKind::kDr;
+}
+
+Decoded understand(std::span<const u8> bytes, CodeSize size, const CpuModel& model) {
   Decoded d;
   const std::size_t limit = model.generation == Generation::k286 ? 10 : kMaxInsnLength;
   const std::size_t given = std::min(bytes.size(), limit);
-  if (given != 0) std::memcpy(d.insn.raw, bytes.data(), given);
+  if (given != 0) std::memcpy(d.insn.raw, bytes.data(), std::min<std::size_t>(bytes.size(), kMaxInsnLength));
   std::size_t prefixes = 0;
-  while (prefixes < given && is_prefix(d.insn.raw[prefixes], model)) note_prefix(d.insn, d.insn.raw[prefixes++]);
+  while (prefixes < given && is_prefix(d.insn.raw[prefixes], model.generation))
+    note_prefix(d.insn, d.insn.raw[prefixes++]);
   if (prefixes == given) {
     if (given == limit) return invalid(d, kMaxInsnLength + 1);
     d.truncated = true;
@@ -411,6 +404,8 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   // Zydis refuses MOV CS; an 8086 does not.
   Code code = code_for_zydis(d.insn, given, prefixes, model);
   const std::size_t at = prefixes - code.dropped;
+  if (is_8086)
+    std::memcpy(d.insn.raw + prefixes, code.bytes + at, given - prefixes);  // whoever copies it needs no list
   const bool mov_cs = is_8086 && opcode == 0x8e && (code.bytes[at + 1] & 0x38) == 0x08;
   if (mov_cs) code.bytes[at + 1] &= 0xc7;
 
@@ -446,6 +441,16 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   return d;
 }
 
+}  // namespace
+
+Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) {
+  Decoded d = understand(bytes, size, model);
+  if (d.truncated) return d;
+  note_raw(d.insn, model.generation);
+  d.insn.closes_block = must_close_block(d.insn);
+  return d;
+}
+
 std::string disassemble(const Insn& insn, u32 address, CodeSize size) {
   static const ZydisFormatter formatter = [] {
     ZydisFormatter f;
@@ -461,17 +466,6 @@ std::string disassemble(const Insn& insn, u32 address, CodeSize size) {
   ZydisFormatterFormatInstruction(&formatter, &z, operands, z.operand_count_visible, text, sizeof text, address,
                                   nullptr);
   return text;
-}
-
-bool closes_block(const Insn& insn) {
-  const u32 traits = info(insn.op).traits;
-  if ((traits & trait::ends_block) != 0) return true;
-  if ((traits & trait::string) != 0 && insn.has(prefix::kRep | prefix::kRepne)) return true;
-  static const Op mov = row_named("Mov"), pop = row_named("Pop");
-  if (insn.op != mov && insn.op != pop) return false;
-  const Operand& to = insn.operands[0];
-  if (to.kind == OperandKind::kSeg) return to.reg == kSs || to.reg == kCs;
-  return to.kind == OperandKind::kCr || to.kind == OperandKind::kDr;
 }
 
 }  // namespace umbra

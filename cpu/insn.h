@@ -53,6 +53,7 @@ struct Operand {
   OperandKind kind = OperandKind::kNone;
   u8 reg = 0;   // number in its file; for 8-bit general registers 0-7 = AL CL DL BL AH CH DH BH
   u8 size = 0;  // bytes; 16-bit values are 2, m80 is 10, xmm is 16
+  bool operator==(const Operand&) const = default;
 };
 
 namespace prefix {
@@ -61,6 +62,7 @@ inline constexpr u8 kLock = 1, kRep = 2, kRepne = 4, kOperandSize = 8, kAddressS
 
 inline constexpr unsigned kMaxInsnLength = 15;
 
+// One cache line, so the order is one without gaps.
 struct Insn {
   Handler handler = nullptr;  // bound by the interpreter
   Op op = Op::kInvalid;
@@ -75,16 +77,27 @@ struct Insn {
   u8 base = kNoReg;
   u8 index = kNoReg;
   u8 scale = 1;
+  u8 raw[kMaxInsnLength] = {};  // what was given, at most; beyond `length` it is what follows
   i32 disp = 0;
+  u32 address_mask = 0xffffffff;
   u32 imm = 0;   // sign-extended to the operand size; kRel: the displacement; kFar: the offset
   u16 imm2 = 0;  // kFar: the selector; ENTER: the level
-  u32 address_mask = 0xffffffff;
-  u8 raw[kMaxInsnLength] = {};
+  // What follows from the bytes alone: cpu/raw.h reads these.
+  u8 flags_read = 0;
+  u8 flags_killed = 0;
+  u8 opcode_at : 4 = 0;
+  u8 tail_at : 4 = 0;
+  u8 map : 2 = 0;
+  u8 has_modrm : 1 = 0;
+  u8 memory_use : 2 = 0;
+  u8 shift_by_immediate : 1 = 0;
+  u8 closes_block : 1 = 0;  // nothing after it belongs to its block
 
   bool has(u8 p) const { return (prefixes & p) != 0; }
   bool too_long() const { return length > kMaxInsnLength; }  // only with op kInvalid: #GP(0) instead of #UD
+  bool operator==(const Insn&) const = default;
 };
-static_assert(sizeof(Insn) <= 72);
+static_assert(sizeof(Insn) == 64);
 
 enum class CodeSize : u8 { k16, k32 };
 
@@ -98,9 +111,8 @@ struct Decoded {
 Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model);
 std::string disassemble(const Insn& insn, u32 address, CodeSize size);  // Intel syntax
 
-// Nothing after this instruction belongs to its block: trait::ends_block, loads of SS, CS, control and debug
-// registers, and repeated string
-// instructions, which may leave EIP on themselves.
-bool closes_block(const Insn& insn);
+// trait::ends_block, loads of SS, CS, control and debug registers, and repeated string instructions, which may leave
+// EIP on themselves.
+inline bool closes_block(const Insn& insn) { return insn.closes_block; }
 
 }  // namespace umbra

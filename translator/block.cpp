@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/interp/shapes.h"
+
 namespace umbra {
 namespace {
 
@@ -50,25 +52,23 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
   u32 count = 0;
   while (count < most && at < code.size()) {
     const u32 eip = block.key.eip + at;
-    Decoded d = decode(code.subspan(at), block.key.size(), model);
-    if (d.truncated) {
+    Insn& insn = draft.insns[count];
+    if (!decode_bound(code.subspan(at), block.key.size(), model, insn)) {
       if (count != 0 || next_page.empty()) break;
       u8 bytes[2 * kMaxInsnLength];
       const std::size_t head = code.size();  // shorter than an instruction, or it would not be truncated
       std::memcpy(bytes, code.data(), head);
       const std::size_t tail = std::min<std::size_t>(next_page.size(), kMaxInsnLength);
       std::memcpy(bytes + head, next_page.data(), tail);
-      d = decode({bytes, head + tail}, block.key.size(), model);
-      if (d.truncated) return 0;
+      if (!decode_bound({bytes, head + tail}, block.key.size(), model, insn)) return 0;
     }
     // Running up to or across the limit is the interpreter's: it knows which byte faults.
-    if (d.insn.length > kMaxInsnLength || u64{eip} + d.insn.length - 1 > block.key.cs_limit) break;
-    draft.insns[count] = d.insn;
+    if (insn.length > kMaxInsnLength || u64{eip} + insn.length - 1 > block.key.cs_limit) break;
     draft.marks[count] = Mark{};
     draft.marks[count].guest = static_cast<u16>(at);
     ++count;
-    at += d.insn.length;
-    if (closes(d.insn, block.key.mode)) break;
+    at += insn.length;
+    if (closes(insn, block.key.mode)) break;
   }
   block.count = count;
   block.guest_size = at;

@@ -5,8 +5,8 @@
 
 #include "cpu/base/log.h"
 #include "cpu/interp/operands.h"
+#include "cpu/raw.h"
 #include "translator/engine.h"
-#include "translator/raw.h"
 
 namespace umbra {
 

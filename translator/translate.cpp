@@ -2,7 +2,7 @@
 #include <x86intrin.h>
 
 #include "cpu/base/log.h"
-#include "cpu/interp/bind.h"
+#include "cpu/interp/shapes.h"
 #include "translator/engine.h"
 
 namespace umbra {
@@ -149,8 +149,7 @@ Site& Translator::site(u32 number) {
   m.site.index = index;
   m.site.eip = block.eip_of(index);
   m.site.inline_code = block.marks[index].inline_code;
-  m.site.insn = decode({bytes, block.crosses() ? head + kMaxInsnLength : head}, block.key.size(), cpu_->model).insn;
-  m.site.insn.handler = bind(m.site.insn);
+  decode_bound({bytes, block.crosses() ? head + kMaxInsnLength : head}, block.key.size(), cpu_->model, m.site.insn);
   return m.site;
 }
 

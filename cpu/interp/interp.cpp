@@ -1,7 +1,7 @@
 #include "cpu/interp/interp.h"
 
 #include "cpu/base/log.h"
-#include "cpu/interp/bind.h"
+#include "cpu/interp/shapes.h"
 #include "cpu/show.h"
 
 namespace umbra {
@@ -116,7 +116,7 @@ void Interpreter::execute_singly(Cpu& cpu) {
   const Insn insn = decode_singly(cpu);
   if ((g_log_mask & kTraced) != 0) trace(cpu);
   s.eip = static_cast<u32>(s.eip + insn.length);
-  bind(insn)(cpu, insn);
+  insn.handler(cpu, insn);
   ++counts_.retired;
   wrap_ip(cpu);
   cpu.end_of_insn_traps();
@@ -187,11 +187,9 @@ Interpreter::Block* Interpreter::build(Cpu& cpu, Linear linear, const Fetch& fet
   Insn insns[kMaxBlock];
   u32 at = start;
   while (block.count < kMaxBlock && at < kPageSize) {
-    const Decoded d = decode({fetch.host + at, kPageSize - at}, block.size, cpu.model);
-    if (d.truncated) break;
-    Insn& insn = insns[block.count++];
-    insn = d.insn;
-    insn.handler = bind(insn);
+    Insn& insn = insns[block.count];
+    if (!decode_bound({fetch.host + at, kPageSize - at}, block.size, cpu.model, insn)) break;
+    ++block.count;
     at += looked_at(insn, kPageSize - at);
     if (closes_block(insn)) break;
   }
@@ -216,8 +214,8 @@ Interpreter::Block* Interpreter::build_crossing(Cpu& cpu, Linear linear, const F
   block.offset = static_cast<u16>(page_offset(linear));
   block.size = cpu.code_size();
   block.count = 1;
-  Insn insn = decode(bytes, block.size, cpu.model).insn;
-  insn.handler = bind(insn);
+  Insn insn;
+  decode_bound(bytes, block.size, cpu.model, insn);
   block.bytes = static_cast<u16>(looked_at(insn, kMaxInsnLength));
   return insert(block, &insn);
 }
@@ -239,8 +237,8 @@ Insn Interpreter::decode_singly(Cpu& cpu) {
     if (wraps) run = 1;
     fetch_bytes(cpu, next, bytes + have, static_cast<u32>(run));
     have += static_cast<u32>(run);
-    const Decoded d = decode({bytes, have}, cpu.code_size(), cpu.model);
-    if (!d.truncated || have == kMaxInsnLength) return d.insn;
+    Insn insn;
+    if (decode_bound({bytes, have}, cpu.code_size(), cpu.model, insn)) return insn;
   }
 }
 

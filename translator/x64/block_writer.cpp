@@ -1,5 +1,4 @@
 // A block from top to bottom: liveness backwards, then one instruction after the other, then what waits off the path.
-#include "cpu/interp/bind.h"
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -70,7 +69,6 @@ void Writer::callout() {
   site.index = now_.index;
   site.inline_code = false;
   site.insn = *now_.insn;
-  site.insn.handler = bind(site.insn);
   a.mov(kSaved, reinterpret_cast<u64>(&site));
   a.mov(gpr_slot(kEsp), rsp);
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));

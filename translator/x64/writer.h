@@ -3,8 +3,8 @@
 
 #include <array>
 
+#include "cpu/raw.h"
 #include "translator/block.h"
-#include "translator/raw.h"
 #include "translator/x64/assembler.h"
 #include "translator/x64/stubs.h"
 

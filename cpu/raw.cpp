@@ -1,87 +1,32 @@
-#include "translator/raw.h"
+#include "cpu/raw.h"
 
 namespace umbra {
 namespace {
 
 using namespace flag;
 
-bool one_byte_has_modrm(u8 op) {
-  if (op < 0x40) return (op & 7) < 4;
-  if (op >= 0x80 && op <= 0x8f) return true;
-  if (op >= 0xd8 && op <= 0xdf) return true;
-  switch (op) {
-    case 0x62:
-    case 0x63:
-    case 0x69:
-    case 0x6b:
-    case 0xc0:
-    case 0xc1:
-    case 0xc4:
-    case 0xc5:
-    case 0xc6:
-    case 0xc7:
-    case 0xd0:
-    case 0xd1:
-    case 0xd2:
-    case 0xd3:
-    case 0xf6:
-    case 0xf7:
-    case 0xfe:
-    case 0xff:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool two_byte_has_modrm(u8 op) {
-  if (op >= 0x80 && op <= 0x8f) return false;  // Jcc
-  if (op >= 0xc8 && op <= 0xcf) return false;  // BSWAP
-  if (op >= 0x30 && op <= 0x37) return false;  // MSRs, SYSENTER…
-  switch (op) {
-    case 0x05:
-    case 0x06:
-    case 0x07:
-    case 0x08:
-    case 0x09:
-    case 0x0b:
-    case 0x0e:
-    case 0x77:
-    case 0xa0:
-    case 0xa1:
-    case 0xa2:
-    case 0xa8:
-    case 0xa9:
-    case 0xaa:
-      return false;
-    default:
-      return true;
-  }
-}
-
-u8 address_bytes(u8 modrm, const u8* after, bool address_16) {
+unsigned address_bytes(u8 modrm, const u8* after, bool address_16) {
   const unsigned mod = modrm >> 6, rm = modrm & 7;
   if (mod == 3) return 0;
   if (address_16) return mod == 1 ? 1 : mod == 2 || rm == 6 ? 2 : 0;
-  u8 n = 0;
+  unsigned n = 0;
   unsigned base = rm;
   if (rm == 4) {
     n = 1;
     base = after[0] & 7;
   }
-  if (mod == 1) return static_cast<u8>(n + 1);
-  if (mod == 2 || (mod == 0 && base == 5)) return static_cast<u8>(n + 4);
+  if (mod == 1) return n + 1;
+  if (mod == 2 || (mod == 0 && base == 5)) return n + 4;
   return n;
 }
 
 constexpr u32 kAll = kArithmetic;
 
-FlagUse shift_use(unsigned reg, bool count_known, unsigned count) {
+// With a count that is not zero; flag_use() sees to an immediate that is.
+FlagUse shift_use(unsigned reg, bool by_cl) {
   const bool through_carry = reg == 2 || reg == 3;
-  FlagUse use{through_carry ? kCf : 0, 0};
-  if (!count_known || (count & 31) == 0) return use;
-  use.killed = reg >= 4 ? kAll : 0;  // rotates write CF and, for a count of one, OF
-  return use;
+  const bool kills = reg >= 4 && !by_cl;  // rotates write CF and, for a count of one, OF
+  return {through_carry ? kCf : 0, kills ? kAll : 0};
 }
 
 constexpr u32 condition_reads(unsigned cc) {
@@ -93,7 +38,7 @@ FlagUse alu_use(unsigned which) {  // ADD OR ADC SBB AND SUB XOR CMP
   return {which == 2 || which == 3 ? kCf : 0, kAll};
 }
 
-FlagUse one_byte_use(const RawLayout& r, const Insn& insn) {
+FlagUse one_byte_use(const RawLayout& r) {
   const u8 op = r.opcode;
   const unsigned reg = r.reg();
   if (op < 0x40 && (op & 7) < 6) return alu_use(op >> 3);
@@ -166,13 +111,12 @@ FlagUse one_byte_use(const RawLayout& r, const Insn& insn) {
       return {kAll & ~kOf, 0};  // LAHF
     case 0xc0:
     case 0xc1:
-      return shift_use(reg, true, insn.imm);
     case 0xd0:
     case 0xd1:
-      return shift_use(reg, true, 1);
+      return shift_use(reg, false);
     case 0xd2:
     case 0xd3:
-      return shift_use(reg, false, 0);
+      return shift_use(reg, true);
     case 0xe0:
     case 0xe1:
       return {kZf, 0};
@@ -196,7 +140,7 @@ FlagUse one_byte_use(const RawLayout& r, const Insn& insn) {
   return {kAll, 0};
 }
 
-FlagUse two_byte_use(const RawLayout& r, const Insn& insn) {
+FlagUse two_byte_use(const RawLayout& r) {
   const u8 op = r.opcode;
   if (op >= 0x40 && op <= 0x4f) return {condition_reads(op), 0};
   if (op >= 0x80 && op <= 0x9f) return {condition_reads(op), 0};
@@ -209,7 +153,7 @@ FlagUse two_byte_use(const RawLayout& r, const Insn& insn) {
       return {0, kCf};
     case 0xa4:
     case 0xac:
-      return shift_use(4, true, insn.imm);
+      return {0, kAll};
     case 0xa5:
     case 0xad:
       return {};
@@ -380,67 +324,112 @@ MemoryUse two_byte_memory(const RawLayout& r) {
 
 }  // namespace
 
-RawLayout layout(const Insn& insn) {
-  RawLayout r;
+bool one_byte_has_modrm(u8 op) {
+  if (op < 0x40) return (op & 7) < 4;
+  if (op >= 0x80 && op <= 0x8f) return true;
+  if (op >= 0xd8 && op <= 0xdf) return true;
+  switch (op) {
+    case 0x62:
+    case 0x63:
+    case 0x69:
+    case 0x6b:
+    case 0xc0:
+    case 0xc1:
+    case 0xc4:
+    case 0xc5:
+    case 0xc6:
+    case 0xc7:
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
+    case 0xf6:
+    case 0xf7:
+    case 0xfe:
+    case 0xff:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool two_byte_has_modrm(u8 op) {
+  if (op >= 0x80 && op <= 0x8f) return false;  // Jcc
+  if (op >= 0xc8 && op <= 0xcf) return false;  // BSWAP
+  if (op >= 0x30 && op <= 0x37) return false;  // MSRs, SYSENTER…
+  switch (op) {
+    case 0x05:
+    case 0x06:
+    case 0x07:
+    case 0x08:
+    case 0x09:
+    case 0x0b:
+    case 0x0e:
+    case 0x77:
+    case 0xa0:
+    case 0xa1:
+    case 0xa2:
+    case 0xa8:
+    case 0xa9:
+    case 0xaa:
+      return false;
+    default:
+      return true;
+  }
+}
+
+bool is_prefix(u8 byte, Generation generation) {
+  switch (byte) {
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0xf0:
+    case 0xf2:
+    case 0xf3:
+      return true;
+    case 0x64:
+    case 0x65:
+    case 0x66:
+    case 0x67:
+      return generation >= Generation::k386;
+    case 0xf1:  // an undecoded twin of LOCK
+      return generation == Generation::k8086;
+    default:
+      return false;
+  }
+}
+
+void note_raw(Insn& insn, Generation generation) {
+  insn.flags_read = pack_flags(kAll);
+  if (insn.op == Op::kInvalid) return;
   const u8* p = insn.raw;
   unsigned i = 0;
-  for (bool prefixes = true; prefixes && i < insn.length;) {
-    switch (p[i]) {
-      case 0x66:
-        r.operand_16 = true;
-        break;
-      case 0xf2:
-      case 0xf3:
-        r.mandatory = p[i];
-        break;
-      case 0xf0:
-        r.lock = true;
-        break;
-      case 0x26:
-      case 0x2e:
-      case 0x36:
-      case 0x3e:
-      case 0x64:
-      case 0x65:
-      case 0x67:
-        break;
-      default:
-        prefixes = false;
-    }
-    if (prefixes) ++i;
-  }
-  if (p[i] == 0x0f) {
-    r.map = 1;
+  while (is_prefix(p[i], generation)) ++i;
+  if (p[i] == 0x0f && generation != Generation::k8086) {
     ++i;
-    if (p[i] == 0x38 || p[i] == 0x3a) r.map = p[i++] == 0x38 ? 2 : 3;
+    insn.map = 1;
+    if (p[i] == 0x38 || p[i] == 0x3a) insn.map = p[i++] == 0x38 ? 2 : 3;
   }
-  r.opcode_at = static_cast<u8>(i);
-  r.opcode = p[i++];
-  r.has_modrm = r.map == 0 ? one_byte_has_modrm(r.opcode) : r.map == 1 ? two_byte_has_modrm(r.opcode) : true;
-  if (r.has_modrm) {
-    r.modrm_at = static_cast<u8>(i);
-    r.modrm = p[i++];
-    i += address_bytes(r.modrm, p + i, insn.address_size == 2);
-  } else if (r.map == 0 && r.opcode >= 0xa0 && r.opcode <= 0xa3) {
-    i += insn.address_size;  // MOV with an absolute address
+  insn.opcode_at = i & 15;
+  const u8 opcode = p[i++];
+  const bool moffs = insn.map == 0 && opcode >= 0xa0 && opcode <= 0xa3;  // MOV with an absolute address
+  insn.has_modrm = insn.map == 0 ? one_byte_has_modrm(opcode) : insn.map == 1 ? two_byte_has_modrm(opcode) : true;
+  if (insn.has_modrm) {
+    const bool registers = insn.map == 1 && modrm_names_registers(opcode);
+    i += 1 + (registers ? 0 : address_bytes(p[i], p + i + 1, insn.address_size == 2));
+  } else if (moffs) {
+    i += insn.address_size;
   }
-  r.tail_at = static_cast<u8>(i);
-  return r;
-}
-
-MemoryUse memory_use(const Insn&, const RawLayout& r) {
-  const bool moffs = r.map == 0 && r.opcode >= 0xa0 && r.opcode <= 0xa3;
-  if (!r.is_memory() && !moffs) return MemoryUse::kNone;
-  if (r.map == 0) return one_byte_memory(r);
-  if (r.map == 1) return two_byte_memory(r);
-  return MemoryUse::kLoad;  // SSSE3
-}
-
-FlagUse flag_use(const Insn& insn, const RawLayout& r) {
-  if (insn.op == Op::kInvalid) return {kAll, 0};
-  if (r.map == 0) return one_byte_use(r, insn);
-  if (r.map == 1) return two_byte_use(r, insn);
-  return {};
+  insn.tail_at = i & 15;
+  const RawLayout r = layout(insn);
+  const FlagUse flags = r.map == 0 ? one_byte_use(r) : r.map == 1 ? two_byte_use(r) : FlagUse{};
+  insn.flags_read = pack_flags(flags.read);
+  insn.flags_killed = pack_flags(flags.killed);
+  insn.shift_by_immediate = (r.map == 0 && (opcode & 0xfe) == 0xc0) || (r.map == 1 && (opcode & 0xf7) == 0xa4);
+  if (!r.is_memory() && !moffs) return;
+  const MemoryUse use = r.map == 0 ? one_byte_memory(r) : r.map == 1 ? two_byte_memory(r) : MemoryUse::kLoad;  // SSSE3
+  insn.memory_use = static_cast<u8>(use);
 }
 
 }  // namespace umbra

@@ -1,0 +1,21 @@
+// Decoding at the price of a table lookup. The shape of an instruction is its prefixes, opcode, ModRM and the base of
+// its SIB; index and scale, displacement and immediates are data. decode() is asked once per shape, and again with
+// other data to see how these come back; from then on they are taken from the bytes. A shape that behaves otherwise is
+// never kept.
+#pragma once
+
+#include "cpu/insn.h"
+
+namespace umbra {
+
+// decode() and bind() in one: `insn` is what they give, to the last field. False when more bytes are needed; `insn` is
+// undefined then. What is remembered belongs to the calling thread and to one model at a time.
+bool decode_bound(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn);
+
+// Of the calling thread. `refused` are decodings of valid instructions whose shape could not be kept.
+struct ShapeCounts {
+  u64 hits = 0, misses = 0, refused = 0;
+};
+const ShapeCounts& shape_counts();
+
+}  // namespace umbra
