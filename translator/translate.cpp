@@ -13,6 +13,8 @@ constexpr u32 kThrashing = 2000;  // blocks of one page that died: from here on 
 }  // namespace
 
 void Translator::trace(const Block& block) const {
+  log(Log::kInAsm, "block %08x %s, %s lane, at %p", block.key.linear, block.key.mode.user() ? "user" : "supervisor",
+      block.window ? "window" : "table", static_cast<const void*>(block.code));
   for (u32 i = 0; i < block.count; ++i) {
     const Mark& mark = block.marks[i];
     const u32 end = i + 1 == block.count ? block.cold : block.marks[i + 1].host;
