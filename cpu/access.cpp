@@ -1,5 +1,7 @@
 // Memory accesses off the fast path: table misses, devices, code pages, page crossings, alignment checks, watched
 // addresses, and accesses outside their segment.
+#include <cstring>
+
 #include "cpu/cpu.h"
 
 namespace umbra {
@@ -22,6 +24,13 @@ void Cpu::check_alignment(Linear a, unsigned size) {
   if ((a.value & (size - 1)) != 0 && checks_alignment()) fault(kAlignmentCheck, 0);
 }
 
+// The table's entry for the page of `a`, where it may be used: it grants what a walk would.
+u64 Cpu::addend(Linear a, Access access, bool user) const {
+  if (user != mmu.user()) return 0;
+  const ShadowTable& table = *mmu.table();
+  return access == Access::kWrite ? table.store[page_of(a)] : table.load[page_of(a)];
+}
+
 Fill Cpu::fill_or_fault(Linear a, Access access, bool user) {
   const Fill f = mmu.fill(a, access, user);
   if (f.kind == Fill::Kind::kFault) page_fault(a, f.error_code);
@@ -32,6 +41,14 @@ u64 Cpu::read_slow(Linear a, unsigned size, bool user) {
   if (user) check_alignment(a, size);
   if ((s.armed & debug_arm::kData) != 0) note_access(a, size, false);
   const u32 first = in_first_page(a, size);
+  const u64 near = addend(a, Access::kRead, user), far = addend(a + (size - 1), Access::kRead, user);
+  if (near != 0 && far != 0) {
+    u64 value = 0;
+    u8* const bytes = reinterpret_cast<u8*>(&value);
+    std::memcpy(bytes, reinterpret_cast<const void*>(near + a.value), first);
+    std::memcpy(bytes + first, reinterpret_cast<const void*>(far + (a + first).value), size - first);
+    return value;
+  }
   const Fill low = fill_or_fault(a, Access::kRead, user);
   if (first == size) return mmu.memory().load(low.address, size);
   const Fill high = fill_or_fault(a + first, Access::kRead, user);
@@ -43,6 +60,13 @@ void Cpu::write_slow(Linear a, u64 value, unsigned size, bool user) {
   if (user) check_alignment(a, size);
   if ((s.armed & debug_arm::kData) != 0) note_access(a, size, true);
   const u32 first = in_first_page(a, size);
+  const u64 near = addend(a, Access::kWrite, user), far = addend(a + (size - 1), Access::kWrite, user);
+  if (near != 0 && far != 0) {
+    const u8* const bytes = reinterpret_cast<const u8*>(&value);
+    std::memcpy(reinterpret_cast<void*>(near + a.value), bytes, first);
+    std::memcpy(reinterpret_cast<void*>(far + (a + first).value), bytes + first, size - first);
+    return;
+  }
   const Fill low = fill_or_fault(a, Access::kWrite, user);
   if (first == size) return mmu.memory().store(low.address, value, size);
   const Fill high = fill_or_fault(a + first, Access::kWrite, user);
@@ -52,8 +76,11 @@ void Cpu::write_slow(Linear a, u64 value, unsigned size, bool user) {
 
 void Cpu::probe(Linear a, u32 size, Access access) {
   const bool user = mmu.user();
-  fill_or_fault(a, access, user);
-  for (u32 done = in_first_page(a, size); done < size; done += kPageSize) fill_or_fault(a + done, access, user);
+  const auto page = [&](Linear at) {
+    if (addend(at, access, user) == 0) fill_or_fault(at, access, user);
+  };
+  page(a);
+  for (u32 done = in_first_page(a, size); done < size; done += kPageSize) page(a + done);
 }
 
 Linear Cpu::check(SegReg seg, u32 offset, u32 size, Access access) {

@@ -177,6 +177,7 @@ class Cpu {
   u64 read_outside(SegReg seg, u32 offset, unsigned size);
   void write_outside(SegReg seg, u32 offset, u64 value, unsigned size);
   bool wraps_in_segment(SegReg seg) const;
+  u64 addend(Linear a, Access access, bool user) const;
   Fill fill_or_fault(Linear a, Access access, bool user);
   void check_alignment(Linear a, unsigned size);
   [[noreturn]] void page_fault(Linear a, u32 error_code);
