@@ -11,7 +11,9 @@
 namespace umbra {
 namespace {
 
-constexpr std::size_t kMaxSpaces = 256;
+// Tables of programs that have ended, or not run for long, are only memory; filling one again costs a lookup a block.
+constexpr std::size_t kMaxSpaces = 256, kFewSpaces = 8;
+constexpr std::size_t kMaxResident = 32u << 20;
 constexpr u32 kQuarter = 1024;  // entries in a host page
 constexpr u64 kIgnored = pte::kAccessed | pte::kDirty;
 
@@ -143,7 +145,8 @@ DispatchTable& DispatchTables::find(const DispatchKey& key, CodeSize size) {
     slot = std::make_unique<DispatchTable>(key, size);
     slot->last_used_ = ++clock_;
     DispatchTable* made = slot.get();
-    if (spaces_.size() > kMaxSpaces) drop_oldest();
+    while (spaces_.size() > kMaxSpaces || (spaces_.size() > kFewSpaces && resident_bytes() > kMaxResident))
+      drop_oldest();
     return *(recent = made);
   }
   return *(recent = slot.get());

@@ -174,3 +174,23 @@ TEST_CASE("Page faults of single instructions come out as in the interpreter, er
     }
   }
 }
+
+TEST_CASE("Dispatch tables that are not used give their memory back") {
+  Machine m;
+  m.flat_32();
+  DispatchTables tables;
+  Walk walk;
+  walk.ok = true;
+  for (u32 program = 0; program < 200; ++program) {
+    const DispatchKey key{0, program << 12, 0xffffffff, 0};
+    DispatchTable& table = tables.select(key, CodeSize::k32, m.cpu.mmu);
+    for (u32 page = 0; page < 100; ++page) {
+      const u32 eip = page << 12 | 0x123;
+      CHECK(tables.set(table, m.cpu.mmu, eip, page + 1, Linear(eip + key.cs_base), walk));
+    }
+    CHECK(tables.resident_bytes() <= 33u << 20);
+    CHECK(tables.select(key, CodeSize::k32, m.cpu.mmu).table()[5 << 12 | 0x123] == 6);
+  }
+  CHECK(tables.count() > 8);
+  CHECK(tables.count() < 100);
+}
