@@ -29,11 +29,11 @@ def cpu_of(pid):
         return 0.0
 
 
-def peak_of(pid):
-    """Peak resident memory in MiB."""
+def memory_of(pid):
+    """Memory in MiB, by PSS: RSS counts a page of guest memory once for each window that shows it."""
     try:
-        with open(f"/proc/{pid}/status") as f:
-            return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmHWM"))
+        with open(f"/proc/{pid}/smaps_rollup") as f:
+            return next(int(line.split()[1]) / 1024 for line in f if line.startswith("Pss:"))
     except (OSError, StopIteration):
         return 0.0
 
@@ -42,7 +42,7 @@ class Run:
     """A child whose lines are stamped as they come."""
 
     def __init__(self, command, limit, log):
-        self.lines, self.peak, self.problem = [], 0.0, None
+        self.lines, self.memory, self.problem = [], 0.0, None
         self.start = time.monotonic()
         with open(log, "w") as said:
             # Its input stays open: an end of input would hang up the serial line.
@@ -66,13 +66,14 @@ class Run:
                 return
             data = os.read(child.stdout.fileno(), 65536)
             wall, cpu = time.monotonic() - self.start, cpu_of(child.pid)
-            self.peak = max(self.peak, peak_of(child.pid))
             if not data:
                 status = child.wait()
                 if status not in (0, 1):  # 1: isa-debug-exit
                     self.problem = f"ended with status {status}"
                 return
             *whole, rest = (rest + data).split(b"\n")
+            if b"DONE" in (line.strip() for line in whole):  # not earlier: it takes the process's time
+                self.memory = memory_of(child.pid)
             self.lines += [Line(line.decode("latin-1").strip(), wall, cpu) for line in whole]
 
 
