@@ -62,10 +62,12 @@ void lock_step(const Run& run) {
       code.insert(code.end(), insn.begin(), insn.end());
     }
     if (run.strings) {
-      constexpr u8 kStrings[] = {0xa4, 0xa5, 0xaa, 0xab, 0xac, 0xad, 0xa6, 0xa7};
-      std::vector<u8> first{kStrings[s.pick(8)]};
+      constexpr u8 kStrings[] = {0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf};
+      std::vector<u8> first{kStrings[s.pick(10)]};
       if (s.chance(20)) first.insert(first.begin(), 0x66);
-      if (s.chance(60)) first.insert(first.begin(), 0xf3);
+      if (s.chance(20)) first.insert(first.begin(), 0x67);
+      if (s.chance(10)) first.insert(first.begin(), 0x64);
+      if (s.chance(60)) first.insert(first.begin(), static_cast<u8>(0xf2 + s.pick(2)));
       code.insert(code.begin(), first.begin(), first.end());
     }
     code.push_back(0xf4);
@@ -124,7 +126,7 @@ TEST_CASE("Blocks of one instruction run like long ones") {
 
 TEST_CASE("A code cache that is always full changes nothing") {
   TranslatorOptions options;
-  options.code_bytes = 8192;
+  options.code_bytes = 24576;
   lock_step({3, 3000, false, options});
 }
 

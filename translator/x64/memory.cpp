@@ -59,12 +59,14 @@ void Writer::check_segment(unsigned seg, u32 size, Way way, const Label& miss) {
   a.jb(miss);
   if (size == 1) {
     a.cmp(kLinear32, state_at(at + offsetof(Segment, high), 4));
+    a.ja(miss);
   } else {
-    a.lea(kEntry, ptr(kLinear, static_cast<i32>(size - 1)));  // 64 bits: one that wraps is beyond any limit
-    a.mov(kTarget32, state_at(at + offsetof(Segment, high), 4));
-    a.cmp(kEntry, kTarget);
+    a.mov(kEntry32, state_at(at + offsetof(Segment, high), 4));
+    a.sub(kEntry32, kLinear32);
+    a.jb(miss);
+    a.cmp(kEntry32, size - 1);
+    a.jb(miss);
   }
-  a.ja(miss);
 }
 
 // Through the window an access to a flat segment is the guest's own address with GS in front: the host's MMU checks it,

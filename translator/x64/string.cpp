@@ -1,6 +1,5 @@
-// MOVS, STOS and LODS upwards through flat segments with 32-bit addresses; everything else is a callout. Repeated ones
-// run as the host's own when both ranges end in the page where they begin: through the table lane, whose host addresses
-// cannot fault in the middle.
+// MOVS, STOS, LODS, CMPS and SCAS upwards, in any segments; INS, OUTS and repeated LODS are callouts. Repeated ones
+// call the passage that all blocks share (string_stubs.cpp).
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -9,7 +8,7 @@ using namespace x86;
 
 namespace {
 
-u32 scale_of(u32 size) { return size == 4 ? 2 : size == 2 ? 1 : 0; }
+constexpr u8 kMovs = 0xa4, kCmps = 0xa6, kStos = 0xaa, kLods = 0xac, kScas = 0xae;
 
 }  // namespace
 
@@ -21,84 +20,98 @@ void Writer::require_upwards(const Label& miss) {
 
 bool Writer::string() {
   const Insn& insn = *now_.insn;
-  const Mode mode = block_.key.mode;
   const u8 op = now_.raw.opcode & 0xfe;
-  const bool reads = op == 0xa4 || op == 0xac, writes = op == 0xa4 || op == 0xaa;
-  if (now_.raw.map != 0 || now_.raw.lock || !mode.lanes() || insn.address_size != 4 || (!reads && !writes))
-    return false;
-  if (reads && mode.segment(insn.segment) != SegClass::kFlat) return false;
-  if (writes && mode.segment(kEs) != SegClass::kFlat) return false;
+  const bool io = op < kMovs;
+  if (now_.raw.map != 0 || now_.raw.lock || !block_.key.mode.lanes() || io) return false;
   const u32 size = (now_.raw.opcode & 1) == 0 ? 1 : insn.operand_size;
-  if (now_.raw.mandatory != 0) return now_.raw.mandatory == 0xf3 && writes && repeated(size, reads);
-  single(size, reads, writes);
-  return true;
+  if (now_.raw.mandatory == 0) {
+    single(size);
+    return true;
+  }
+  const bool equal = now_.raw.mandatory == 0xf3;  // for the others it is as good as F2
+  switch (op) {
+    case kMovs:
+      repeated(StringOp::kMovs, size);
+      return true;
+    case kStos:
+      repeated(StringOp::kStos, size);
+      return true;
+    case kCmps:
+      repeated(equal ? StringOp::kCmpsWhileEqual : StringOp::kCmpsWhileOther, size);
+      return true;
+    case kScas:
+      repeated(equal ? StringOp::kScasWhileEqual : StringOp::kScasWhileOther, size);
+      return true;
+    default:
+      return false;
+  }
 }
 
-void Writer::single(u32 size, bool reads, bool writes) {
-  const Label miss = miss_label();
+void Writer::string_operand(unsigned index, unsigned seg, u32 size, Way way) {
+  if (direct(seg) && now_.insn->address_size == 4) {
+    operand_ = ptr(guest32(index));
+    operand_.setSegment(gs);
+    return;
+  }
+  if (now_.insn->address_size == 4) {
+    a.mov(kLinear32, guest32(index));
+  } else {
+    a.movzx(kLinear32, gpw(index));
+  }
+  lane(seg, size, way);
+}
+
+void Writer::advance(unsigned index, u32 by) {
+  if (now_.insn->address_size == 4) {
+    a.lea(guest32(index), ptr(guest64(index), static_cast<i32>(by)));
+  } else {
+    a.lea(kLinear32, ptr(guest64(index), static_cast<i32>(by)));
+    a.mov(gpw(index), kLinear.r16());
+  }
+}
+
+void Writer::single(u32 size) {
+  const u8 op = now_.raw.opcode & 0xfe;
+  const bool from_source = op == kMovs || op == kCmps || op == kLods, at_destination = op != kLods;
   const Gp value = size == 4 ? Gp(kTarget32) : size == 2 ? Gp(kTarget.r16()) : Gp(kTarget.r8());
   const Gp accumulator = size == 4 ? Gp(eax) : size == 2 ? Gp(ax) : Gp(al);
-  if (now_.flags_live) save_flags();
-  require_upwards(miss);
-  if (now_.flags_live) restore_flags();
-  const auto at = [&](const Gp& address, unsigned seg, Way way) {
-    if (direct(seg)) {
-      operand_ = ptr(address);
-      operand_.setSegment(gs);
-    } else {
-      a.mov(kLinear32, address);
-      lane(seg, size, way);
-    }
-  };
-  if (reads) {
-    at(esi, now_.insn->segment, Way::kLoad);
-    a.mov(writes ? value : accumulator, operand_);
-  }
-  if (writes) {
-    at(edi, kEs, Way::kStore);
-    a.mov(operand_, reads ? value : accumulator);
-    a.lea(edi, ptr(rdi, static_cast<i32>(size)));
-  }
-  if (reads) a.lea(esi, ptr(rsi, static_cast<i32>(size)));
-}
-
-// `to` := the shadow entry of the page of `address`; a range that leaves the page misses.
-void Writer::range(const Gp& address, u32 size, const Gp& to, Way way, const Label& miss) {
-  a.mov(kLinear32, address);
-  a.and_(kLinear32, kPageMask);
-  a.lea(kLinear32, ptr(kLinear, rcx, scale_of(size), 0));
-  a.cmp(kLinear32, kPageSize);
-  a.ja(miss);
-  a.mov(kLinear32, address);
-  a.shr(kLinear32, kPageBits);
-  a.mov(to, ptr(kShadow, kLinear, 3, way == Way::kStore ? static_cast<i32>(kStorePlane) : 0));
-  a.test(to, to);
-  a.jz(miss);
-}
-
-bool Writer::repeated(u32 size, bool reads) {
   const Label miss = miss_label();
   if (now_.flags_live) save_flags();
   require_upwards(miss);
-  a.cmp(ecx, kPageSize);
-  a.ja(miss);
-  if (reads) range(esi, size, kTarget, Way::kLoad, miss);
-  range(edi, size, kEntry, Way::kStore, miss);
   if (now_.flags_live) restore_flags();
-  if (reads) a.lea(rsi, ptr(rsi, kTarget));
-  a.lea(rdi, ptr(rdi, kEntry));
-  u8 code[3] = {0xf3, 0, 0};
-  std::size_t n = 1;
-  if (size == 2) code[n++] = 0x66;
-  code[n++] = now_.raw.opcode;
-  a.embed(code, n);
-  a.not_(kEntry);  // back to linear addresses without touching the flags
-  a.lea(edi, ptr(rdi, kEntry, 0, 1));
-  if (reads) {
-    a.not_(kTarget);
-    a.lea(esi, ptr(rsi, kTarget, 0, 1));
+  if (from_source) {
+    string_operand(kEsi, now_.insn->segment, size, Way::kLoad);
+    a.mov(op == kLods ? accumulator : value, operand_);
   }
-  return true;
+  if (at_destination) {
+    const bool compares = op == kCmps || op == kScas;
+    string_operand(kEdi, kEs, size, compares ? Way::kLoad : Way::kStore);
+    const Gp& with = op == kMovs || op == kCmps ? value : accumulator;
+    if (compares) {
+      a.cmp(with, operand_);
+    } else {
+      a.mov(operand_, with);
+    }
+    advance(kEdi, size);
+  }
+  if (from_source) advance(kEsi, size);
+}
+
+void Writer::repeated(StringOp op, u32 size) {
+  const Insn& insn = *now_.insn;
+  const Mode mode = block_.key.mode;
+  const bool source = op != StringOp::kStos && op < StringOp::kScasWhileEqual;
+  const bool flat =
+      mode.segment(kEs) == SegClass::kFlat && (!source || mode.segment(insn.segment) == SegClass::kFlat);
+  const StringForm form = insn.address_size == 2 ? StringForm::kShort
+                          : flat                 ? StringForm::kFlat
+                                                 : StringForm::kSegments;
+  a.mov(kEntry32, site_number(block_.id, now_.index));
+  if (form != StringForm::kFlat) a.mov(kTarget32, offsetof(CpuState, seg) + insn.segment * sizeof(Segment));
+  a.mov(gpr_slot(kEsp), rsp);
+  a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
+  a.call(reinterpret_cast<u64>(stubs_.strings[string_stub(op, form, size)]));
+  a.mov(rsp, gpr_slot(kEsp));
 }
 
 }  // namespace umbra::x64

@@ -136,6 +136,8 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   a.ret();
 
   s.missed_saved = here();
+  const asmjit::Label missed_saved = a.newLabel();
+  a.bind(missed_saved);
   a.xchg(kSaved, rax);
   a.add(al, 0x7f);
   a.sahf();
@@ -168,6 +170,8 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   a.mov(kEntry32, ptr(kDispatch, kTarget, 2));
   a.lea(kEntry, ptr(kCode, kEntry));
   a.jmp(kEntry);
+
+  emit_string_stubs(a, cache.next(), missed_saved, s.strings);
 
   s.enter = reinterpret_cast<decltype(s.enter)>(reinterpret_cast<std::uintptr_t>(here()));
   for (const Gp& r : {rbx, rbp, r12, r13, r14, r15}) a.push(r);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "translator/lowering.h"
-#include "translator/x64/regs.h"
+#include "translator/x64/string_stubs.h"
 
 namespace umbra::x64 {
 
@@ -14,7 +14,8 @@ struct Stubs {
   const u8* missed_saved = nullptr;  // likewise, flags and RAX as Writer::save_flags leaves them
   const u8* link = nullptr;          // an exit's number in R8, EIP in R11
   const u8* dispatch = nullptr;      // EIP in R11
-  const u8* exit = nullptr;          // back to enter()'s caller
+  const u8* strings[kStringStubs] = {};  // see string_stubs.cpp
+  const u8* exit = nullptr;              // back to enter()'s caller
   void (*enter)(CpuState* state, const u8* code_base, const u8* target) = nullptr;
 };
 

@@ -69,7 +69,6 @@ bool is_forbidden(unsigned id) {
     case X86_INS_IRETQ:
     case X86_INS_ENTER:
     case X86_INS_LEAVE:
-    case X86_INS_STOSQ:
     case X86_INS_XLATB:
     case X86_INS_STD:
     case X86_INS_WRGSBASE:
@@ -122,17 +121,31 @@ bool is_lea_of_scratch(const cs_insn& insn, unsigned to, unsigned base, unsigned
          x.operands[1].mem.base == static_cast<x86_reg>(base) && x.operands[1].mem.index == static_cast<x86_reg>(index);
 }
 
-// A repeated MOVS or STOS: allowed right after its pointers have become host addresses.
+// These work on guest addresses only in stubs, which make host addresses of them first.
 bool is_string(const cs_insn& insn) {
   switch (insn.id) {
     case X86_INS_MOVSB:
     case X86_INS_MOVSW:
+    case X86_INS_MOVSQ:
     case X86_INS_STOSB:
     case X86_INS_STOSW:
     case X86_INS_STOSD:
+    case X86_INS_STOSQ:
+    case X86_INS_CMPSB:
+    case X86_INS_CMPSW:
+    case X86_INS_CMPSQ:
+    case X86_INS_SCASB:
+    case X86_INS_SCASW:
+    case X86_INS_SCASD:
+    case X86_INS_SCASQ:
+    case X86_INS_LODSB:
+    case X86_INS_LODSW:
+    case X86_INS_LODSD:
+    case X86_INS_LODSQ:
       return true;
     case X86_INS_MOVSD:
-      return insn.bytes[0] == 0xf3 && insn.bytes[1] == 0xa5;  // not the SSE2 one
+    case X86_INS_CMPSD:
+      return insn.detail->x86.opcode[0] != 0x0f;  // not the SSE2 one
     default:
       return false;
   }
@@ -156,10 +169,7 @@ class Verifier {
  private:
   const char* offence(const cs_insn& insn) const {
     if (is_forbidden(insn.id) || listing_.in_group(insn, CS_GRP_PRIVILEGE)) return "forbidden instruction";
-    if (is_string(insn)) {
-      const bool ready = previous_ != nullptr && is_lea_of_scratch(*previous_, X86_REG_RDI, X86_REG_RDI, X86_REG_R8);
-      return ready ? nullptr : "string instruction on guest addresses";
-    }
+    if (is_string(insn)) return "string instruction on guest addresses";
     const cs_x86& x = insn.detail->x86;
     const bool jump = listing_.in_group(insn, CS_GRP_JUMP), call = insn.id == X86_INS_CALL;
     for (u8 i = 0; i < x.op_count; ++i) {
@@ -177,6 +187,11 @@ class Verifier {
     return jump || call ? transfer(x.operands[0], call) : nullptr;
   }
 
+  bool is_callable(u64 target) const {
+    const auto is = [&](const u8* stub) { return target == reinterpret_cast<u64>(stub); };
+    return is(stubs_.callout) || std::any_of(std::begin(stubs_.strings), std::end(stubs_.strings), is);
+  }
+
   const char* transfer(const cs_x86_op& to, bool call) const {
     if (to.type == X86_OP_REG) {
       const bool dispatch = !call && to.reg == X86_REG_R8 && previous_ != nullptr &&
@@ -184,7 +199,7 @@ class Verifier {
       return dispatch ? nullptr : "indirect transfer";
     }
     const u64 target = static_cast<u64>(to.imm);
-    if (call) return target == reinterpret_cast<u64>(stubs_.callout) ? nullptr : "call of something else";
+    if (call) return is_callable(target) ? nullptr : "call of something else";
     for (const u8* stub : {stubs_.missed, stubs_.missed_saved, stubs_.link, stubs_.dispatch})
       if (target == reinterpret_cast<u64>(stub)) return nullptr;
     const auto insns = listing_.insns();

@@ -86,9 +86,10 @@ class Writer {
   void dispatch_to(u32 eip);
   // string.cpp
   bool string();
-  void single(u32 size, bool reads, bool writes);
-  bool repeated(u32 size, bool reads);
-  void range(const x86::Gp& address, u32 size, const x86::Gp& to, Way way, const Label& miss);
+  void single(u32 size);
+  void string_operand(unsigned index, unsigned seg, u32 size, Way way);
+  void advance(unsigned index, u32 by);
+  void repeated(StringOp op, u32 size);
   void require_upwards(const Label& miss);
   // system.cpp
   bool system();
