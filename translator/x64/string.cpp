@@ -101,8 +101,7 @@ void Writer::repeated(StringOp op, u32 size) {
   const Insn& insn = *now_.insn;
   const Mode mode = block_.key.mode;
   const bool source = op != StringOp::kStos && op < StringOp::kScasWhileEqual;
-  const bool flat =
-      mode.segment(kEs) == SegClass::kFlat && (!source || mode.segment(insn.segment) == SegClass::kFlat);
+  const bool flat = mode.segment(kEs) == SegClass::kFlat && (!source || mode.segment(insn.segment) == SegClass::kFlat);
   const StringForm form = insn.address_size == 2 ? StringForm::kShort
                           : flat                 ? StringForm::kFlat
                                                  : StringForm::kSegments;
