@@ -4,15 +4,13 @@
 
 namespace umbra {
 
-Timer::Timer(Clock& clock, std::function<void()> fire) : clock_(clock), fire_(std::move(fire)) {
-  clock_.timers_.push_back(this);
-}
+Timer::Timer(Clock& clock, std::function<void()> fire) : clock_(clock), fire_(std::move(fire)) { clock_.add(*this); }
 
-Timer::~Timer() { std::erase(clock_.timers_, this); }
+Timer::~Timer() { clock_.remove(*this); }
 
 void Timer::at(u64 deadline) {
   if (deadline == deadline_) return;
-  deadline_ = deadline;
+  clock_.set(*this, deadline);
   if (clock_.rearm_) clock_.rearm_();
 }
 
@@ -20,24 +18,41 @@ void Timer::after(u64 delay) { at(clock_.now() + delay); }
 
 void Timer::state(Archive& a) {
   a("deadline", deadline_);
-  if (a.loading() && clock_.rearm_) clock_.rearm_();
+  if (!a.loading()) return;
+  clock_.set(*this, deadline_);
+  if (clock_.rearm_) clock_.rearm_();
+}
+
+void Clock::add(Timer& timer) {
+  timer.place_ = timers_.size();
+  timers_.push_back(&timer);
+  deadlines_.push_back(kNever);
+}
+
+void Clock::remove(Timer& timer) {
+  timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(timer.place_));
+  deadlines_.erase(deadlines_.begin() + static_cast<std::ptrdiff_t>(timer.place_));
+  for (std::size_t i = timer.place_; i < timers_.size(); ++i) timers_[i]->place_ = i;
+}
+
+void Clock::set(Timer& timer, u64 deadline) {
+  timer.deadline_ = deadline;
+  deadlines_[timer.place_] = deadline;
 }
 
 u64 Clock::next_deadline() const {
-  u64 next = kNever;
-  for (const Timer* t : timers_) next = std::min(next, t->deadline_);
-  return next;
+  const auto next = std::min_element(deadlines_.begin(), deadlines_.end());
+  return next == deadlines_.end() ? kNever : *next;
 }
 
 void Clock::run_due() {
   const u64 now = source_->now();
   for (std::size_t round = timers_.size(); round > 0; --round) {
-    Timer* due = nullptr;
-    for (Timer* t : timers_)
-      if (t->deadline_ <= now && (due == nullptr || t->deadline_ < due->deadline_)) due = t;
-    if (due == nullptr) return;
-    due->deadline_ = kNever;
-    due->fire_();
+    const auto next = std::min_element(deadlines_.begin(), deadlines_.end());
+    if (next == deadlines_.end() || *next > now) return;
+    Timer& due = *timers_[static_cast<std::size_t>(next - deadlines_.begin())];
+    set(due, kNever);
+    due.fire_();
   }
 }
 

@@ -53,6 +53,7 @@ class Timer {
   Clock& clock_;
   std::function<void()> fire_;
   u64 deadline_ = kNever;
+  std::size_t place_;  // in the clock's lists
 };
 
 class Clock {
@@ -73,7 +74,11 @@ class Clock {
  private:
   friend class Timer;
   TimeSource* source_;
+  void add(Timer& timer);
+  void remove(Timer& timer);
+  void set(Timer& timer, u64 deadline);
   std::vector<Timer*> timers_;
+  std::vector<u64> deadlines_;  // theirs, side by side: they are looked through at every turn of the machine's loop
   std::function<void()> rearm_;
   std::function<void()> kick_;
   std::mutex mutex_;

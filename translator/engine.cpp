@@ -43,6 +43,7 @@ Stop Translator::run(Cpu& cpu) {
   if (where != backend_->exit_code()) backend_->enter(cpu.s, where);
   in_generated_ = 0;
   cpu_ = nullptr;
+  if (sampler_ != nullptr && stop_ == Stop::kHalted) sampler_->pause();
   cpu.mmu.remove_watcher(*this);
   mmu_epoch_ = cpu.mmu.epoch();
   return stop_;

@@ -26,7 +26,7 @@ void install() {
 
 }  // namespace
 
-Sampler::Sampler(Sample sample, void* context) : sample_(sample), context_(context) {
+Sampler::Sampler(Sample sample, void* context) : sample_(sample), context_(context), next_(kTickNanoseconds) {
   install();
   sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
@@ -48,8 +48,18 @@ void Sampler::start() {
   if (!made_ || ordered_ != 0) return;
   ordered_ = 1;
   itimerspec when = {};
-  when.it_value.tv_nsec = kTickNanoseconds;
+  when.it_value.tv_nsec = next_;
+  next_ = kTickNanoseconds;
   timer_settime(timer_, 0, &when, nullptr);
+}
+
+void Sampler::pause() {
+  if (ordered_ == 0) return;
+  const itimerspec never = {};
+  itimerspec left = {};
+  timer_settime(timer_, 0, &never, &left);
+  if (left.it_value.tv_nsec != 0) next_ = left.it_value.tv_nsec;
+  ordered_ = 0;
 }
 
 void Sampler::tick(void* ucontext) {

@@ -18,9 +18,11 @@ class Sampler {
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
-  // Orders a tick if none is ordered. The sample function calls it again while the guest runs: an idle guest costs
-  // nothing.
+  // Orders a tick if none is ordered. The sample function calls it again while the guest runs.
   void start();
+  // The guest halts: an idle one costs no ticks. What was left of the millisecond counts when it goes on, or code that
+  // runs in short bursts would never be seen.
+  void pause();
   void tick(void* ucontext);
 
  private:
@@ -29,6 +31,7 @@ class Sampler {
   timer_t timer_{};
   bool made_ = false;
   volatile std::sig_atomic_t ordered_ = 0;
+  volatile long next_;  // nanoseconds that the next tick is ordered for
 };
 
 }  // namespace umbra

@@ -4,10 +4,16 @@
 #include <cpuid.h>
 #endif
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <string>
+
+#include "cpu/base/log.h"
 
 namespace umbra {
 
@@ -132,42 +138,54 @@ std::chrono::steady_clock::time_point HostTime::host_time(u64 t) const {
   return std::chrono::steady_clock::now() + std::chrono::nanoseconds(static_cast<i64>(t - now()));
 }
 
-Alarm::Alarm(std::function<void()> ring) : ring_(std::move(ring)), thread_([this] { run(); }) {}
-
-Alarm::~Alarm() {
-  {
-    std::lock_guard lock(mutex_);
-    quit_ = true;
-  }
-  changed_.notify_one();
-  thread_.join();
+Alarm::Alarm(Ring ring, void* context) : ring_(ring), context_(context) {
+  struct sigaction action = {};
+  action.sa_sigaction = handle;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  CHECK(::sigaction(SIGALRM, &action, nullptr) == 0);
+  sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGALRM;
+  event.sigev_value.sival_ptr = this;
+  event._sigev_un._tid = static_cast<pid_t>(::syscall(SYS_gettid));
+  CHECK(::timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0);
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGALRM);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-void Alarm::set(TimePoint at) {
-  bool earlier = false;
-  {
-    std::lock_guard lock(mutex_);
-    wanted_ = at;
-    earlier = at < awaited_;
-  }
-  if (earlier) changed_.notify_one();
+// No signal is on its way after this: one that timer_delete has not stopped has been delivered when it returns.
+Alarm::~Alarm() { ::timer_delete(timer_); }
+
+void Alarm::handle(int, siginfo_t* info, void*) {
+  auto* alarm = static_cast<Alarm*>(info->si_value.sival_ptr);
+  if (info->si_code != SI_TIMER || alarm == nullptr) return;
+  const int saved = errno;
+  alarm->ring_(alarm->context_);
+  errno = saved;
 }
 
-void Alarm::run() {
-  std::unique_lock lock(mutex_);
-  while (!quit_) {
-    awaited_ = wanted_;
-    if (wanted_ == TimePoint::max()) {
-      changed_.wait(lock);
-    } else if (wanted_ > std::chrono::steady_clock::now()) {
-      changed_.wait_until(lock, wanted_);
-    } else {
-      wanted_ = TimePoint::max();
-      lock.unlock();
-      ring_();
-      lock.lock();
-    }
+void Alarm::order(TimePoint at) {
+  ordered_ = at;
+  itimerspec when = {};
+  if (at != kNever) {
+    // Zero would switch the timer off.
+    const auto since = std::max(at.time_since_epoch(), TimePoint::duration{1});
+    const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
+    when.it_value.tv_sec = nanos / static_cast<i64>(kNanosPerSecond);
+    when.it_value.tv_nsec = nanos % static_cast<i64>(kNanosPerSecond);
   }
+  ::timer_settime(timer_, TIMER_ABSTIME, &when, nullptr);
+}
+
+void Alarm::set_by(TimePoint at) {
+  if (at == kNever || (at >= ordered_ && ordered_ > std::chrono::steady_clock::now())) return;
+  order(at);
+}
+
+void Alarm::cancel() {
+  if (ordered_ != kNever && ordered_ > std::chrono::steady_clock::now()) order(kNever);
 }
 
 }  // namespace umbra

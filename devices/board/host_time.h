@@ -2,12 +2,9 @@
 // alarm that makes a running engine look up when the earliest timer is due.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <functional>
-#include <mutex>
-#include <thread>
+#include <csignal>
+#include <ctime>
 
 #include "cpu/base/tsc_scale.h"
 #include "devices/clock.h"
@@ -53,25 +50,29 @@ class HostTime final : public TimeSource {
   TscScale scale_;
 };
 
-// A thread that calls `ring` at a time. Setting a later time than the one awaited costs nothing: the thread finds out
-// when it wakes.
+// Interrupts the thread that made it at a time: `ring` runs in a signal handler there, and nothing else of the process
+// wakes up for it.
 class Alarm {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
-  explicit Alarm(std::function<void()> ring);
+  using Ring = void (*)(void* context);
+  Alarm(Ring ring, void* context);
   ~Alarm();
-  void set(TimePoint at);  // TimePoint::max(): never
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+
+  void set_by(TimePoint at);  // at that time or earlier: an earlier one stays, which costs nothing
+  void cancel();
+  static constexpr TimePoint kNever = TimePoint::max();
 
  private:
-  void run();
+  static void handle(int, siginfo_t* info, void*);
+  void order(TimePoint at);
 
-  std::function<void()> ring_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  TimePoint wanted_ = TimePoint::max();
-  TimePoint awaited_ = TimePoint::max();
-  bool quit_ = false;
-  std::thread thread_;
+  Ring ring_;
+  void* context_;
+  timer_t timer_{};
+  TimePoint ordered_ = kNever;
 };
 
 }  // namespace umbra

@@ -19,6 +19,7 @@ u64 Machine::board_tsc_hz() { return kTscHz; }
 // --- the loop --------------------------------------------------------------------------------------------------------
 
 int Machine::run(Engine& engine) {
+  Alarm alarm([](void* machine) { static_cast<Machine*>(machine)->ring(); }, this);
   engine_ = &engine;
   exit_code_.reset();
   if (!config_.start_paused) resume();
@@ -27,21 +28,19 @@ int Machine::run(Engine& engine) {
     if (reset_requested_) perform_reset();
     if (exit_code_) break;
     if (!running_ || suspended_ || powered_off_) {
-      wait(Alarm::TimePoint::max());
+      sleeper_.sleep_until(Sleeper::kNever);
       continue;
     }
     clock_.run_due();
     if (reset_requested_ || exit_code_) continue;
     time_.steer();
     cpu_.tsc_scale = time_.scale();  // the TSC counts nanoseconds
-    alarm_.set(next_wakeup());
-    switch (engine.run(cpu_)) {
+    switch (run_engine(alarm)) {
       case Stop::kAttention:
         break;
       case Stop::kHalted:
-        // This thread sleeps until the next timer by itself: an alarm would cost a second thread's wake-up and a kick.
-        alarm_.set(Alarm::TimePoint::max());
-        wait(next_wakeup());
+        alarm.cancel();  // this thread sleeps until the next timer by itself
+        sleeper_.sleep_until(next_wakeup());
         break;
       case Stop::kShutdown:  // a PC's chipset answers the shutdown cycle with a reset
         if (log_on(Log::kReset)) log(Log::kReset, "triple fault");
@@ -49,36 +48,38 @@ int Machine::run(Engine& engine) {
         break;
     }
   }
-  std::lock_guard lock(sleep_mutex_);  // nobody is about to kick an engine that its owner destroys now
+  std::lock_guard lock(engine_mutex_);  // nobody is about to kick an engine that its owner destroys now
   engine_ = nullptr;
   return *exit_code_;
 }
 
-Alarm::TimePoint Machine::next_wakeup() const {
-  const u64 deadline = clock_.next_deadline();
-  return deadline == kNever ? Alarm::TimePoint::max() : time_.host_time(deadline);
+Stop Machine::run_engine(Alarm& alarm) {
+  alarm.set_by(next_wakeup());
+  alarm_ = &alarm;
+  const Stop why = engine_.load()->run(cpu_);
+  alarm_ = nullptr;
+  return why;
 }
 
-// Until somebody kicks (a poster, a wire), or until a time.
-void Machine::wait(Alarm::TimePoint until) {
-  std::unique_lock lock(sleep_mutex_);
-  const auto kicked = [this] { return kicked_; };
-  if (until == Alarm::TimePoint::max())
-    wake_.wait(lock, kicked);
-  else
-    wake_.wait_until(lock, until, kicked);
-  kicked_ = false;
+// In a signal handler on the processor's thread.
+void Machine::ring() {
+  cpu_.pending.fetch_or(attention::kExit);
+  if (Engine* engine = engine_) engine->kick();
+}
+
+Alarm::TimePoint Machine::next_wakeup() const {
+  const u64 deadline = clock_.next_deadline();
+  return deadline == kNever ? Alarm::kNever : time_.host_time(deadline);
 }
 
 // Any thread. The engine leaves its loop, or the loop its sleep.
 void Machine::kick() {
   cpu_.pending.fetch_or(attention::kExit);
   {
-    std::lock_guard lock(sleep_mutex_);
-    kicked_ = true;
+    std::lock_guard lock(engine_mutex_);
     if (Engine* engine = engine_) engine->kick();
   }
-  wake_.notify_one();
+  sleeper_.wake();
 }
 
 // --- control ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
 // Other threads reach it through Control (or Clock::post) only; device accessors are for the processor's thread.
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -20,6 +20,7 @@
 #include "devices/board/isa_irqs.h"
 #include "devices/board/memory_map.h"
 #include "devices/board/port_map.h"
+#include "devices/board/sleeper.h"
 #include "devices/chipset/debug_ports.h"
 #include "devices/chipset/dma.h"
 #include "devices/chipset/fw_cfg.h"
@@ -125,9 +126,10 @@ class Machine final : public Control, private LineSink, private InterruptControl
   Status open_drive(const DriveConfig& drive);
 
   void reset_devices();
+  Stop run_engine(Alarm& alarm);
   Alarm::TimePoint next_wakeup() const;
-  void wait(Alarm::TimePoint until);
   void kick();
+  void ring();
   void perform_reset();
   void sleep_state(Piix4Pm::Sleep sleep);
   void sleep_state_end();
@@ -204,10 +206,9 @@ class Machine final : public Control, private LineSink, private InterruptControl
   bool reset_requested_ = false;
   std::optional<int> exit_code_;
 
-  std::mutex sleep_mutex_;
-  std::condition_variable wake_;
-  bool kicked_ = false;
-  Alarm alarm_{[this] { kick(); }};  // last: its thread ends before anything it rings for
+  std::mutex engine_mutex_;  // who kicks the engine from another thread
+  Sleeper sleeper_;
+  Alarm* alarm_ = nullptr;  // while the engine runs
 };
 
 }  // namespace umbra

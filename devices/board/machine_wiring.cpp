@@ -100,8 +100,7 @@ Machine::Machine(MachineConfig config, std::unique_ptr<PhysicalMemory> memory, s
   std::copy(bios.begin(), bios.end(), memory_->base() + bios_offset(config_));
   clock_.set_kick([this] { kick(); });
   clock_.set_rearm([this] {
-    const u64 deadline = clock_.next_deadline();
-    alarm_.set(deadline == kNever || !running_ ? Alarm::TimePoint::max() : time_.host_time(deadline));
+    if (alarm_) alarm_->set_by(next_wakeup());
   });
   i8042_.connect(keyboard_, mouse_);
   lapic_.on_eoi([this](u8 vector) { ioapic_.eoi(vector); });
