@@ -48,10 +48,12 @@ class CodeCache {
 
  private:
   CodeCache(u8* code, u8* writable, u32 size) : code_(code), writable_(writable), size_(size) {}
+  void back(u32 end);
   u8* code_;
   u8* writable_;
   u32 size_;
   u32 used_ = 0;
+  u32 backed_ = 0;  // so far it has been asked for in huge pages
 };
 
 }  // namespace umbra
