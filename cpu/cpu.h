@@ -42,6 +42,12 @@ struct GuestFault {
   u32 error = 0;
 };
 
+// A descriptor that has been loaded, and the segment that it made (quick.cpp).
+struct KnownDescriptor {
+  u64 raw = 0;
+  Segment segment;
+};
+
 // Reasons for an engine to leave its loop, set by any thread or by device lines.
 namespace attention {
 inline constexpr u32 kInterrupt = 1;  // INTR is high
@@ -79,6 +85,7 @@ class Cpu {
   PortSpace& ports;
   InterruptController& pic;
   CpuHost& host;
+  KnownDescriptor known_descriptors[64];  // by index in their table
 
   void reset();
   void state(Archive& a);

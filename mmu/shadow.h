@@ -52,7 +52,23 @@ class Mmu final : public LayoutWatcher {
   void set_state(const PagingState& state);  // CR0, CR3, CR4, EFER changed; MOV CR3 was executed, to the same value too
   void set_user(bool user);                  // CPL is 3
   void invalidate(Linear address);           // INVLPG
+  // set_user where that is a matter of pointers; otherwise false, and nothing has changed. No vector registers are
+  // used.
+  bool quick_user(bool user) {
+    Window* window = nullptr;
+    if (user && expected_.valid) return false;
+    if (!user || prefers_window()) {
+      window = !user && shares_kernel() ? global_window_.get() : windows_[slot_][user].get();
+      if (window != nullptr && window->pending()) return false;
+    }
+    user_ = user;
+    table_ = space_->table(user);
+    window_ = window;
+    window_base_ = window != nullptr ? window->base() : empty_window_;
+    return true;
+  }
   const PagingState& state() const { return state_; }
+  ShadowTable* table_of(bool user) const { return space_->table(user); }
   ShadowTable* table() const { return table_; }  // of the current space and privilege; changes with the calls above
 
   // Current privilege; inside one page. Null when the entry is empty: then take the slow way.

@@ -19,6 +19,8 @@ enum class SegClass : u32 {
   kChecked  // limits and rights are compared at each access
 };
 
+SegClass classify(const Segment& segment);
+
 class Mode {
  public:
   Mode() = default;
@@ -57,11 +59,25 @@ struct BlockKey {
 
 // An instruction on its way through C++: what a callout gets. Instructions that are callouts by design have one in an
 // arena; for those whose lane missed it is made when it happens.
+struct Site;
+
+// What a shortcut came to (shortcuts.h).
+enum class Took : u32 {
+  kNext,       // done, and the block goes on
+  kElsewhere,  // done: on from CpuState::eip, the Context is up to date
+  kAway,       // done: on from CpuState::eip, wherever Translator::next() says
+  kNothing     // not its case, nothing has changed
+};
+class Translator;
+using Shortcut = Took (*)(Translator&, const Site&);
+
 struct Site {
   Block* block = nullptr;
   u32 eip = 0;
   u32 index = 0;             // in the block
   bool inline_code = false;  // a callout here means that a lane missed
+  bool keeps_mode = false;   // whatever it does, the block's mode still holds behind it
+  Shortcut shortcut = nullptr;
   Insn insn;
 };
 
@@ -115,6 +131,7 @@ inline constexpr u32 site_number(u32 block, u32 index) { return block * kMaxBloc
 
 // What blocks are made from; one is reused for all of them.
 struct Draft {
+  const CpuModel* model = nullptr;
   Insn insns[kMaxBlockInsns];
   Mark marks[kMaxBlockInsns];
   Site* sites = nullptr;  // room for as many as there are instructions

@@ -41,6 +41,12 @@ u8* Translator::miss_entry(void* self) {
   return t.go(t.next());
 }
 
+u8* Translator::resume_entry(void* self) {
+  auto& t = *static_cast<Translator*>(self);
+  t.in_generated_ = 0;
+  return t.go(t.next());
+}
+
 u8* Translator::poll_entry(void* self) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
@@ -108,11 +114,9 @@ u8* Translator::callout(const Site& site) {
   const bool stays = block.valid && !flush_wanted_ && cpu.pending.load(std::memory_order_relaxed) == 0 &&
                      site.index != block.count - 1 && !cpu.trap_check_needed();
   if (!stays) return next();
-  // A missed lane changes nothing that the block takes for granted; an instruction on system state may.
-  if (site.inline_code && (info(site.insn.op).traits & trait::sensitive) == 0) return nullptr;
   const bool straight =
       cpu.s.eip == site.eip + site.insn.length && cpu.s.shadow == 0 && cpu.s.activity == Activity::kRunning;
-  return straight && Mode::of(cpu) == block.key.mode ? nullptr : next();
+  return straight && (site.keeps_mode || Mode::of(cpu) == block.key.mode) ? nullptr : next();
 }
 
 }  // namespace umbra

@@ -11,7 +11,8 @@ Translator::Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend
     : cache_(std::move(cache)), backend_(std::move(backend)), memory_(memory), options_(options), interpreter_(memory) {
   Context& context = cache_->context();
   context.engine = this;
-  backend_->start(*cache_, {this, callout_entry, missed_entry, link_entry, miss_entry, poll_entry});
+  backend_->start(
+      *cache_, {this, callout_entry, shortcut_entry, missed_entry, link_entry, miss_entry, resume_entry, poll_entry});
   stub_bytes_ = cache_->used();
   windows_ = options.windows && backend_->has_windows();
   memory_.add_watcher(static_cast<CodeWatcher&>(*this));
@@ -98,6 +99,7 @@ void Translator::interpret() {
 u8* Translator::find_code() {
   Cpu& cpu = *cpu_;
   const Mode mode = Mode::of(cpu);
+  if (!mode.code_32() && cpu.s.eip > 0xffff) return nullptr;  // far transfers lead there, beyond the table
   DispatchTable& table = spaces_.select(dispatch_key(cpu, mode), cpu.code_size(), cpu.mmu);
   Context& context = cache_->context();
   context.dispatch = reinterpret_cast<u64>(table.table());

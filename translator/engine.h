@@ -68,6 +68,11 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static u8* link_entry(void* self, u32 exit);
   static u8* miss_entry(void* self);
   static u8* poll_entry(void* self);
+  static u8* resume_entry(void* self);
+  // The ways in and out of shortcuts (shortcuts.cpp).
+  static Took shortcut_entry(void* self, const Site* site);
+  Took land();
+  friend struct Shortcuts;
   u8* callout(const Site& site);
   bool page_faults(const Site& site);  // true: delivered
   bool execute(const Site& site);      // false: a fault was delivered

@@ -42,12 +42,6 @@ bool still_maps(PhysicalMemory& memory, const PagingState& state, const CodePage
 
 }  // namespace
 
-DispatchKey dispatch_key(const Cpu& cpu, Mode mode) {
-  const Segment& cs = cpu.s.seg[kCs];
-  const bool own = mode.user() && (cpu.s.cr0 & cr0::kPg) != 0;
-  return {mode.bits() | (own ? DispatchKey::kOwn : 0), cs.base, cs.limit, own ? cpu.s.cr3 : 0};
-}
-
 DispatchTable::DispatchTable(const DispatchKey& key, CodeSize size)
     : key_(key),
       bytes_(size == CodeSize::k32 ? std::size_t{1} << 34 : std::size_t{1} << 18),

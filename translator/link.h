@@ -80,6 +80,20 @@ class DispatchTables {
  public:
   // The table of this key, without an entry that is not true any more.
   DispatchTable& select(const DispatchKey& key, CodeSize size, Mmu& mmu);
+  // The same when it was selected lately and nothing has happened since that it must be checked for; else null.
+  DispatchTable* quick(const DispatchKey& key, const Mmu& mmu) {
+    DispatchTable* t = recent_[Hash()(key) % recent_.size()];
+    if (t == nullptr || !(t->key() == key)) return nullptr;
+    if (key.own()) {
+      if (t->code_version_ != mmu.code_version()) return nullptr;
+    } else {
+      if (mmu.global_epoch() != global_epoch_ || t->shared_epoch_ != shared_epoch_) return nullptr;
+      if (t->switch_epoch_ != mmu.switch_epoch() && t->local_pages_ != 0) return nullptr;
+      t->switch_epoch_ = mmu.switch_epoch();
+    }
+    t->last_used_ = ++clock_;
+    return current_ = t;
+  }
   // `linear` is a page that the code lies in, `walk` how it was reached just now. False: nothing could vouch for it.
   bool set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk);
   void clear(DispatchTable& table, u32 eip, u32 offset, Linear linear) { table.clear(eip, offset, page_of(linear)); }

@@ -14,11 +14,13 @@ namespace umbra {
 // C++ functions that generated code calls. They never throw.
 struct Entries {
   void* engine;
-  u8* (*callout)(void* engine, Site* site);  // runs the instruction; null: go on behind the call
-  u8* (*missed)(void* engine, u32 site);     // a lane missed, or the host faulted, in this instruction
-  u8* (*link)(void* engine, u32 exit);       // CpuState::eip is where an exit leads: block * 2 + its number
-  u8* (*miss)(void* engine);                 // CpuState::eip has no entry in the dispatch table
-  u8* (*poll)(void* engine);                 // somebody kicked
+  u8* (*callout)(void* engine, Site* site);          // runs the instruction; null: go on behind the call
+  Took (*shortcut)(void* engine, const Site* site);  // no vector registers are touched
+  u8* (*missed)(void* engine, u32 site);             // a lane missed, or the host faulted, in this instruction
+  u8* (*link)(void* engine, u32 exit);               // CpuState::eip is where an exit leads: block * 2 + its number
+  u8* (*miss)(void* engine);                         // CpuState::eip has no entry in the dispatch table
+  u8* (*resume)(void* engine);                       // CpuState::eip is where to go on: Took::kAway
+  u8* (*poll)(void* engine);                         // somebody kicked
 };
 
 class Backend {

@@ -42,9 +42,11 @@ std::vector<Named> totals(const Statistics& s) {
 std::vector<u16> busiest(const Statistics& s) {
   std::vector<u16> ops;
   for (u16 op = 0; op <= kOpCount; ++op)
-    if (s.callouts[op].count + s.callouts[op].missed + s.callouts[op].inlined != 0) ops.push_back(op);
+    if (s.callouts[op].count + s.callouts[op].shortcuts + s.callouts[op].missed + s.callouts[op].inlined != 0)
+      ops.push_back(op);
   std::sort(ops.begin(), ops.end(), [&](u16 a, u16 b) {
-    return s.callouts[a].count + s.callouts[a].missed > s.callouts[b].count + s.callouts[b].missed;
+    const Statistics::Kind &x = s.callouts[a], &y = s.callouts[b];
+    return x.count + x.shortcuts + x.missed > y.count + y.shortcuts + y.missed;
   });
   return ops;
 }
@@ -57,12 +59,13 @@ std::string Statistics::text() const {
   std::string out;
   for (const Named& n : totals(*this))
     out += format("%-20s %14llu\n", n.name, static_cast<unsigned long long>(n.value));
-  out += format("%-20s %14s %14s %16s %12s\n", "callout", "by design", "inline missed", "cycles", "inlined");
+  out += format("%-20s %14s %14s %14s %16s %12s\n", "callout", "by design", "shortcuts", "inline missed", "cycles",
+                "inlined");
   for (u16 op : busiest(*this)) {
     const Kind& k = callouts[op];
-    out += format("%-20s %14llu %14llu %16llu %12llu\n", name_of(op), static_cast<unsigned long long>(k.count),
-                  static_cast<unsigned long long>(k.missed), static_cast<unsigned long long>(k.cycles),
-                  static_cast<unsigned long long>(k.inlined));
+    out += format("%-20s %14llu %14llu %14llu %16llu %12llu\n", name_of(op), static_cast<unsigned long long>(k.count),
+                  static_cast<unsigned long long>(k.shortcuts), static_cast<unsigned long long>(k.missed),
+                  static_cast<unsigned long long>(k.cycles), static_cast<unsigned long long>(k.inlined));
   }
   return out;
 }
@@ -75,10 +78,11 @@ std::string Statistics::json() const {
   bool first = true;
   for (u16 op : busiest(*this)) {
     const Kind& k = callouts[op];
-    out +=
-        format("%s\"%s\": {\"count\": %llu, \"missed\": %llu, \"cycles\": %llu, \"inlined\": %llu}", first ? "" : ", ",
-               name_of(op), static_cast<unsigned long long>(k.count), static_cast<unsigned long long>(k.missed),
-               static_cast<unsigned long long>(k.cycles), static_cast<unsigned long long>(k.inlined));
+    out += format(
+        "%s\"%s\": {\"count\": %llu, \"shortcuts\": %llu, \"missed\": %llu, \"cycles\": %llu, \"inlined\": %llu}",
+        first ? "" : ", ", name_of(op), static_cast<unsigned long long>(k.count),
+        static_cast<unsigned long long>(k.shortcuts), static_cast<unsigned long long>(k.missed),
+        static_cast<unsigned long long>(k.cycles), static_cast<unsigned long long>(k.inlined));
     first = false;
   }
   return out + "}}";

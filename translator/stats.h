@@ -15,7 +15,8 @@ struct Statistics {
     u64 count = 0;   // by design
     u64 missed = 0;  // a lane missed: shadow entry empty, page crossed, segment limit
     u64 cycles = 0;
-    u64 inlined = 0;  // sites translated without a callout, of sensitive instructions
+    u64 shortcuts = 0;  // done by a shortcut instead
+    u64 inlined = 0;    // sites translated without a callout, of sensitive instructions
   };
   std::array<Kind, kOpCount + 1> callouts{};
   u64 translations = 0;

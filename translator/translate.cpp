@@ -4,6 +4,7 @@
 #include "cpu/base/log.h"
 #include "cpu/interp/shapes.h"
 #include "translator/engine.h"
+#include "translator/shortcuts.h"
 
 namespace umbra {
 namespace {
@@ -152,6 +153,7 @@ Site& Translator::site(u32 number) {
   m.site.eip = block.eip_of(index);
   m.site.inline_code = block.marks[index].inline_code;
   decode_bound({bytes, block.crosses() ? head + kMaxInsnLength : head}, block.key.size(), cpu_->model, m.site.insn);
+  m.site.keeps_mode = keeps_mode(m.site.insn);
   return m.site;
 }
 

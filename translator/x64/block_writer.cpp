@@ -1,4 +1,5 @@
 // A block from top to bottom: liveness backwards, then one instruction after the other, then what waits off the path.
+#include "translator/shortcuts.h"
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -69,10 +70,13 @@ void Writer::callout() {
   site.index = now_.index;
   site.inline_code = false;
   site.insn = *now_.insn;
+  site.keeps_mode = keeps_mode(site.insn);
+  site.shortcut = shortcut_for(site.insn, block_.key.mode);
+  fpu_checked_ = false;  // callouts leave it away
   a.mov(kSaved, reinterpret_cast<u64>(&site));
   a.mov(gpr_slot(kEsp), rsp);
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
-  a.call(reinterpret_cast<u64>(stubs_.callout));
+  a.call(reinterpret_cast<u64>(site.shortcut != nullptr ? stubs_.shortcut : stubs_.callout));
   a.mov(rsp, gpr_slot(kEsp));
 }
 

@@ -17,12 +17,15 @@ class StubWriter {
   void save() {
     for (unsigned r = 0; r < 8; ++r)
       if (r != kEsp) a_.mov(gpr_slot(r), guest64(r));
-    a_.pushfq();
-    a_.pop(rax);
-    a_.mov(ecx, state_at(offsetof(CpuState, eflags), 4));
-    a_.and_(eax, kFlags);
-    a_.and_(ecx, ~kFlags);
+    a_.seto(cl);
+    a_.lahf();
+    a_.movzx(ecx, cl);
+    a_.movzx(eax, ah);
+    a_.shl(ecx, 11);
+    a_.mov(edx, state_at(offsetof(CpuState, eflags), 4));
     a_.or_(eax, ecx);
+    a_.and_(edx, ~kFlags);
+    a_.or_(eax, edx);
     a_.mov(state_at(offsetof(CpuState, eflags), 4), eax);
   }
   void load() {
@@ -65,9 +68,8 @@ class StubWriter {
     a_.mov(rax, function);
     a_.call(rax);
   }
-  // RAX: where to go on. Tables are loaded anew, the engine may have switched them.
-  void leave() {
-    a_.mov(context_at(offsetof(Context, resume), 8), rax);
+  // Tables and window are loaded anew: the engine may have switched them.
+  void load_context() {
     a_.mov(kDispatch, context_at(offsetof(Context, dispatch), 8));
     a_.mov(kShadow, context_at(offsetof(Context, shadow), 8));
     const asmjit::Label same_window = a_.newLabel();
@@ -77,9 +79,19 @@ class StubWriter {
     a_.mov(context_at(offsetof(Context, window_loaded), 8), rax);
     a_.wrgsbase(rax);
     a_.bind(same_window);
+  }
+  // RAX: where to go on.
+  void leave() {
+    a_.mov(context_at(offsetof(Context, resume), 8), rax);
+    load_context();
     load();
     a_.mov(rsp, gpr_slot(kEsp));
     a_.jmp(context_at(offsetof(Context, resume), 8));
+  }
+  void dispatch() {
+    a_.mov(kEntry32, ptr(kDispatch, kTarget, 2));
+    a_.lea(kEntry, ptr(kCode, kEntry));
+    a_.jmp(kEntry);
   }
   void entry_with_eip(u64 function) {
     a_.mov(state_at(offsetof(CpuState, eip), 8), kTarget);
@@ -114,20 +126,48 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.entry_with_eip(reinterpret_cast<u64>(entries.poll));
 
   s.callout = here();  // one return address lies on the C++ stack
-  const asmjit::Label elsewhere = a.newLabel();
+  const asmjit::Label callout = a.newLabel(), elsewhere = a.newLabel();
   w.save();
-  w.unload_fpu();
   a.sub(rsp, 8);
   a.mov(rsi, kSaved);
+  a.bind(callout);
+  w.unload_fpu();
   w.call(reinterpret_cast<u64>(entries.callout));
   a.add(rsp, 8);
   a.test(rax, rax);
   a.jnz(elsewhere);
-  w.reload_fpu();
   w.load();
   a.ret();
   a.bind(elsewhere);
   w.leave();
+
+  s.shortcut = here();
+  const asmjit::Label not_next = a.newLabel(), away = a.newLabel(), nothing = a.newLabel();
+  w.save();
+  a.push(kSaved);
+  a.mov(rsi, kSaved);
+  w.call(reinterpret_cast<u64>(entries.shortcut));
+  a.test(eax, eax);
+  a.jnz(not_next);
+  a.add(rsp, 8);
+  w.load();
+  a.ret();
+  a.bind(not_next);
+  a.cmp(eax, static_cast<u32>(Took::kAway));
+  a.je(away);
+  a.ja(nothing);
+  w.load_context();
+  w.load();
+  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(kTarget32, state_at(offsetof(CpuState, eip), 4));
+  w.dispatch();
+  a.bind(away);
+  w.unload_fpu();
+  w.call(reinterpret_cast<u64>(entries.resume));
+  w.leave();
+  a.bind(nothing);
+  a.mov(rsi, ptr(rsp));
+  a.jmp(callout);
 
   s.exit = here();
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
@@ -167,9 +207,7 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.leave();
 
   s.dispatch = here();
-  a.mov(kEntry32, ptr(kDispatch, kTarget, 2));
-  a.lea(kEntry, ptr(kCode, kEntry));
-  a.jmp(kEntry);
+  w.dispatch();
 
   emit_string_stubs(a, cache.next(), missed_saved, s.strings);
 

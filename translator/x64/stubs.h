@@ -10,6 +10,7 @@ struct Stubs {
   const u8* miss = nullptr;          // the code base itself: EIP in R11, everything else the guest's
   const u8* poll = nullptr;          // likewise
   const u8* callout = nullptr;       // called on the C++ stack with a Site* in R10; returns with guest registers loaded
+  const u8* shortcut = nullptr;      // likewise, for a site that has one
   const u8* missed = nullptr;        // jumped to with a site's number in R8
   const u8* missed_saved = nullptr;  // likewise, flags and RAX as Writer::save_flags leaves them
   const u8* link = nullptr;          // an exit's number in R8, EIP in R11
