@@ -143,7 +143,7 @@ Result<u64> evaluate(const std::string& text, const Names& names) { return Parse
 std::optional<u64> register_value(const CpuState& s, const std::string& name) {
   static const char* const kGeneral[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
   for (unsigned i = 0; i < 8; ++i)
-    if (name == kGeneral[i]) return static_cast<u32>(s.gpr[i]);
+    if (name == kGeneral[i] || name == kGeneral[i] + 1) return static_cast<u32>(s.gpr[i]);  // $sp is $esp
   static const char* const kSegments[] = {"es", "cs", "ss", "ds", "fs", "gs"};
   for (unsigned i = 0; i < kSegCount; ++i) {
     if (name == kSegments[i]) return s.seg[i].selector;
@@ -200,18 +200,23 @@ Result<DumpFormat> parse_dump_format(const std::string& text, DumpFormat previou
   return f;
 }
 
-std::string format_number(u64 value, const DumpFormat& f) {
-  const unsigned width = f.size * 8;
-  if (width < 64) value &= (u64{1} << width) - 1;
+// As QEMU has it: what is smaller than eight bytes has no sign, and decimal and octal numbers in a dump stand in
+// columns.
+std::string format_number(u64 value, const DumpFormat& f, bool in_columns) {
+  const unsigned bits = f.size * 8;
+  if (bits < 64) value &= (u64{1} << bits) - 1;
   const auto v = static_cast<unsigned long long>(value);
+  const int decimal = in_columns ? static_cast<int>((bits * 10 + 32) / 33) : 0;
   switch (f.format) {
     case 'd':
-      return format("%lld", static_cast<long long>(sign_extend(value, width)));
+      return format("%*lld", decimal, static_cast<long long>(value));
     case 'u':
-      return format("%llu", v);
+      return format("%*llu", decimal, v);
     case 'o':
-      return format("0%llo", v);
+      return format("%#*llo", in_columns ? static_cast<int>((bits + 2) / 3) : 0, v);
     case 'c':
+      if (value == '\'' || value == '\\') return format("'\\%c'", static_cast<char>(value));
+      if (value == '\n' || value == '\r') return value == '\n' ? "'\\n'" : "'\\r'";
       return value >= ' ' && value < 127 ? format("'%c'", static_cast<char>(value)) : format("'\\x%02llx'", v);
     default:
       return format("0x%0*llx", static_cast<int>(f.size * 2), v);

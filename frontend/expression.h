@@ -23,6 +23,6 @@ struct DumpFormat {
   unsigned size = 4;
 };
 Result<DumpFormat> parse_dump_format(const std::string& text, DumpFormat previous);
-std::string format_number(u64 value, const DumpFormat& f);
+std::string format_number(u64 value, const DumpFormat& f, bool in_columns = false);
 
 }  // namespace umbra

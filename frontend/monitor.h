@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cpu/cpu.h"
 #include "cpu/engine.h"
+#include "devices/board/config.h"
 #include "devices/board/control.h"
 #include "devices/device.h"
 #include "devices/input/input.h"
@@ -30,9 +32,9 @@ struct MonitorLinks {
   PointerSink* pointer = nullptr;
   std::string name;
   std::vector<Device*> devices;
-  std::function<std::string()> memory_tree, pci_tree, block_list, irq_counts;
-  std::function<Status(const std::string& device, const std::string& file)> change;
-  std::function<Status(const std::string& device, bool force)> eject;
+  std::function<std::string()> memory_tree, pci_tree, irq_counts, interrupt_controllers;
+  std::function<std::string(const std::string& device)> block_list;  // "": all
+  std::function<Status(const std::string& device, const MediumChange& change)> change;
 };
 
 class Monitor {
@@ -48,13 +50,15 @@ class Monitor {
  private:
   using Words = std::vector<std::string>;
   struct Command {
-    const char* name;
+    const char* name;  // and others for the same, behind bars
     const char* arguments;
     const char* help;
     std::string (Monitor::*run)(const Words& words);
   };
   static const Command kCommands[];
   static const Command kInfos[];
+  static bool called(const Command& c, const std::string& name);
+  std::string run(std::span<const Command> list, const std::string& prefix, const std::string& name, const Words& w);
 
   std::string help(const Words& w);
   std::string info(const Words& w);
@@ -94,6 +98,8 @@ class Monitor {
   std::string info_device(const Words& w);
   std::string info_name(const Words& w);
   std::string info_version(const Words& w);
+  std::string info_cpus(const Words& w);
+  std::string info_kvm(const Words& w);
 
   std::string examine(const Words& w, bool physical);
   std::string save(const Words& w, bool physical);

@@ -1,5 +1,9 @@
 // The monitor's `info` subjects.
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <iterator>
 
 #include "cpu/base/log.h"
 #include "cpu/show.h"
@@ -33,12 +37,12 @@ std::string rights(const Walk& w) { return format("%c%c%c", w.user ? 'u' : '-', 
 }  // namespace
 
 std::string Monitor::info_registers(const Words&) {
-  return show_registers(links_.cpu->s, links_.cpu->mmu.memory().a20()) + show_fpu(links_.cpu->s);
+  return "\nCPU#0\n" + show_registers(links_.cpu->s, links_.cpu->mmu.memory().a20()) + show_fpu(links_.cpu->s);
 }
 
 std::string Monitor::info_mem(const Words&) {
   Cpu& cpu = *links_.cpu;
-  if ((cpu.s.cr0 & cr0::kPg) == 0) return "paging is off\n";
+  if ((cpu.s.cr0 & cr0::kPg) == 0) return "PG disabled\n";
   std::string out, last;
   u64 start = 0;
   for (u64 a = 0; a <= u64{1} << 32; a += kPageSize) {
@@ -49,7 +53,7 @@ std::string Monitor::info_mem(const Words&) {
     }
     if (now == last) continue;
     if (!last.empty())
-      out += format("%08llx-%08llx %08llx %s\n", static_cast<unsigned long long>(start),
+      out += format("%016llx-%016llx %016llx %s\n", static_cast<unsigned long long>(start),
                     static_cast<unsigned long long>(a), static_cast<unsigned long long>(a - start), last.c_str());
     start = a;
     last = now;
@@ -60,7 +64,7 @@ std::string Monitor::info_mem(const Words&) {
 std::string Monitor::info_tlb(const Words&) {
   constexpr unsigned kMaxLines = 65536;
   Cpu& cpu = *links_.cpu;
-  if ((cpu.s.cr0 & cr0::kPg) == 0) return "paging is off\n";
+  if ((cpu.s.cr0 & cr0::kPg) == 0) return "PG disabled\n";
   std::string out;
   unsigned lines = 0;
   for (u64 a = 0; a < u64{1} << 32;) {
@@ -68,9 +72,12 @@ std::string Monitor::info_tlb(const Words&) {
     const u64 step = w.ok ? u64{1} << w.page_bits : kPageSize;
     if (w.ok) {
       if (++lines > kMaxLines) return out + "…\n";
-      out += format("%08llx: %09llx %c%c%c%c%c%c\n", static_cast<unsigned long long>(a),
+      const u64 entry = w.entry[w.levels - 1];
+      out += format("%016llx: %016llx %c%c%c%c%c%c%c%c%c\n", static_cast<unsigned long long>(a),
                     static_cast<unsigned long long>(w.address.value), w.executable ? '-' : 'X', w.global ? 'G' : '-',
-                    w.page_bits > 12 ? 'P' : '-', w.dirty ? 'D' : '-', w.user ? 'U' : '-', w.writable ? 'W' : '-');
+                    w.page_bits > 12 ? 'P' : '-', w.dirty ? 'D' : '-', (entry & 0x20) != 0 ? 'A' : '-',
+                    (entry & 0x10) != 0 ? 'C' : '-', (entry & 8) != 0 ? 'T' : '-', w.user ? 'U' : '-',
+                    w.writable ? 'W' : '-');
     }
     a = (a & ~(step - 1)) + step;
   }
@@ -89,15 +96,7 @@ std::string Monitor::device_state(const std::string& name) const {
   return "";
 }
 
-std::string Monitor::info_pic(const Words&) {
-  std::string out;
-  for (Device* d : links_.devices) {
-    const std::string name = d->name();
-    if (name.rfind("pic", 0) == 0 || name.rfind("ioapic", 0) == 0 || name.rfind("lapic", 0) == 0)
-      out += device_state(name);
-  }
-  return out.empty() ? kNotHere : out;
-}
+std::string Monitor::info_pic(const Words&) { return ask(links_.interrupt_controllers); }
 
 std::string Monitor::info_devices(const Words&) {
   std::string out;
@@ -113,13 +112,17 @@ std::string Monitor::info_device(const Words& w) {
 
 std::string Monitor::info_irq(const Words&) { return ask(links_.irq_counts); }
 std::string Monitor::info_pci(const Words&) { return ask(links_.pci_tree); }
-std::string Monitor::info_block(const Words&) { return ask(links_.block_list); }
+std::string Monitor::info_block(const Words& w) {
+  Words names;
+  std::ranges::copy_if(w, std::back_inserter(names), [](const std::string& s) { return s != "-v" && s != "-n"; });
+  if (names.size() > 1) return "usage: info block [DEVICE]\n";
+  if (!links_.block_list) return kNotHere;
+  const std::string out = links_.block_list(names.empty() ? "" : names[0]);
+  return out.empty() && !names.empty() ? "Error: Device '" + names[0] + "' not found\n" : out;
+}
 std::string Monitor::info_mtree(const Words&) { return ask(links_.memory_tree); }
 
-std::string Monitor::info_status(const Words&) {
-  if (links_.control->suspended()) return "VM status: suspended\n";
-  return links_.control->running() ? "VM status: running\n" : "VM status: paused\n";
-}
+std::string Monitor::info_status(const Words&) { return std::string("VM status: ") + links_.control->status() + "\n"; }
 
 std::string Monitor::info_screen(const Words&) {
   if (links_.screen == nullptr) return kNotHere;
@@ -132,6 +135,8 @@ std::string Monitor::info_exits(const Words& w) {
   return links_.engine->statistics(!w.empty() && w[0] == "-j") + (w.empty() ? "" : "\n");
 }
 std::string Monitor::info_name(const Words&) { return links_.name + "\n"; }
+std::string Monitor::info_cpus(const Words&) { return format("* CPU #0: thread_id=%ld\n", ::syscall(SYS_gettid)); }
+std::string Monitor::info_kvm(const Words&) { return "kvm support: disabled\n"; }
 std::string Monitor::info_version(const Words&) { return "Umbra 0.1\n"; }
 
 }  // namespace umbra

@@ -8,6 +8,11 @@
 #include "frontend/monitor.h"
 
 namespace umbra {
+namespace {
+
+const char* const kUnreadable = " Cannot access memory\n";
+
+}  // namespace
 
 // False where a linear address is not mapped. Devices are not touched: what is not RAM or ROM reads through the bus
 // only for xp, which is how a person looks at video memory.
@@ -43,22 +48,28 @@ std::string Monitor::examine(const Words& w, bool physical) {
   const CodeSize size = links_.cpu->code_size();
   for (u32 n = 0; n < f->count;) {
     u8 bytes[kMaxInsnLength + 1] = {};
-    out += format("%0*llx:", physical ? 9 : 8, static_cast<unsigned long long>(a));
+    const std::string where = format("%0*llx:", physical ? 16 : 8, static_cast<unsigned long long>(a));
     if (f->format == 'i') {
       u32 have = 0;
       while (have < kMaxInsnLength && read_guest(a + have, physical, bytes + have, 1)) ++have;
       const Decoded d = decode({bytes, have}, size, links_.cpu->model);
-      if (have == 0 || d.truncated) return out + " cannot be read\n";
-      out += "  " + disassemble(d.insn, static_cast<u32>(a), size) + "\n";
-      a += std::max<u32>(d.insn.length, 1);
+      if (have == 0 || d.truncated) return out + where + kUnreadable;
+      const u32 length = std::max<u32>(d.insn.length, 1);
+      std::string hex;
+      for (u32 i = 0; i < length; ++i) hex += format("%02x ", bytes[i]);
+      out += format("0x%08llx:  %-24s %s\n", static_cast<unsigned long long>(a), hex.c_str(),
+                    disassemble(d.insn, static_cast<u32>(a), size).c_str());
+      a += length;
       ++n;
       continue;
     }
-    for (const u32 line_end = std::min(f->count, n + 16 / f->size); n < line_end; ++n, a += f->size) {
-      if (!read_guest(a, physical, bytes, f->size)) return out + " cannot be read\n";
+    out += where;
+    const u32 line = f->size == 1 ? 8 : 16 / f->size;
+    for (const u32 line_end = std::min(f->count, n + line); n < line_end; ++n, a += f->size) {
+      if (!read_guest(a, physical, bytes, f->size)) return out + kUnreadable;
       u64 value = 0;
       std::memcpy(&value, bytes, f->size);
-      out += " " + format_number(value, *f);
+      out += " " + format_number(value, *f, true);
     }
     out += "\n";
   }
@@ -69,12 +80,12 @@ std::string Monitor::print(const Words& w) {
   const bool has_format = !w.empty() && w[0][0] == '/';
   std::string text;
   for (std::size_t i = has_format ? 1 : 0; i < w.size(); ++i) text += w[i] + " ";
-  DumpFormat whole;
-  whole.size = 8;
+  DumpFormat whole{.format = last_format_.format, .size = 8};
   auto f = parse_dump_format(has_format ? w[0] : "", whole);
   if (!f) return f.error() + "\n";
   auto value = number(text);
   if (!value) return value.error() + "\n";
+  last_format_.format = f->format;
   return f->format == 'x' ? format("%#llx\n", static_cast<unsigned long long>(*value))
                           : format_number(*value, *f) + "\n";
 }
@@ -86,9 +97,9 @@ std::string Monitor::save(const Words& w, bool physical) {
   if (w.size() != 3) return std::string("usage: ") + (physical ? "pmemsave" : "memsave") + " ADDRESS SIZE FILE\n";
   auto start = number(w[0]), size = number(w[1]);
   if (!start || !size) return (start ? size.error() : start.error()) + "\n";
-  if (*size > u64{4} << 30) return "at most 4 GiB can be saved\n";
+  if (*size > u64{4} << 30) return "Error: at most 4 GiB can be saved\n";
   std::FILE* file = std::fopen(w[2].c_str(), "wb");
-  if (file == nullptr) return "cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
+  if (file == nullptr) return "Error: cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
   std::string problem;
   std::vector<u8> buffer(64 * 1024);
   for (u64 done = 0; done < *size && problem.empty();) {
@@ -96,15 +107,16 @@ std::string Monitor::save(const Words& w, bool physical) {
     if (physical) {
       links_.cpu->mmu.memory().read(Phys(*start + done), buffer.data(), n);
     } else if (!read_guest(*start + done, false, buffer.data(), n)) {
-      problem = format("the memory from %#llx on is not mapped\n", static_cast<unsigned long long>(*start + done));
+      problem =
+          format("Error: the memory from %#llx on is not mapped\n", static_cast<unsigned long long>(*start + done));
       break;
     }
     if (std::fwrite(buffer.data(), 1, n, file) != n)
-      problem = "cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
+      problem = "Error: cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
     done += n;
   }
   if (std::fclose(file) != 0 && problem.empty())
-    problem = "cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
+    problem = "Error: cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
   return problem;
 }
 

@@ -11,6 +11,7 @@
 #include "devices/board/machine.h"
 #include "frontend/chardev.h"
 #include "frontend/display.h"
+#include "frontend/machine_info.h"
 #include "frontend/monitor.h"
 #include "frontend/program.h"
 
@@ -85,37 +86,6 @@ Status open_streams(Options& o, IoLoop& loop, Streams& streams) {
   return {};
 }
 
-std::string block_list(Machine& m) {
-  std::string out;
-  for (const Machine::Drive& d : m.drives()) {
-    out += d.name + ": " + (d.medium.empty() ? "[not inserted]" : d.medium) + "\n";
-    if (d.removable)
-      out +=
-          format("    removable, %s, tray %s\n", d.locked ? "locked" : "not locked", d.tray_open ? "open" : "closed");
-  }
-  return out;
-}
-
-std::string pci_tree(Machine& m) {
-  std::string out;
-  m.pci().each([&](unsigned device, unsigned function, PciFunction& f) {
-    out += format("00:%02x.%u  class %04x  %04x:%04x  irq %u\n", device, function, f.class_id(), f.vendor_id(),
-                  f.device_id(), f.config_byte(0x3c));
-    for (const PciRange& r : f.ranges())
-      out += format("    %-6s %08x-%08x  %s\n", r.space == PciSpace::kIo ? "io" : "memory", r.base,
-                    r.base + (r.size - 1), r.name);
-  });
-  return out;
-}
-
-std::string irq_counts(const Machine& m) {
-  std::string out = "IRQ statistics for isa-i8259:\n";
-  for (unsigned irq = 0; irq < 16; ++irq)
-    if (const u64 n = m.isa_irqs().count(irq); n != 0)
-      out += format("%2u: %llu\n", irq, static_cast<unsigned long long>(n));
-  return out;
-}
-
 MonitorLinks links_for(Machine& m, Engine& engine) {
   MonitorLinks links;
   links.control = &m;
@@ -127,14 +97,12 @@ MonitorLinks links_for(Machine& m, Engine& engine) {
   links.pointer = &m.pointer();
   links.name = m.config().name;
   links.devices = m.devices();
-  links.memory_tree = [&m] { return "memory\n" + m.memory_map().describe() + "I/O\n" + m.ports().describe(); };
-  links.pci_tree = [&m] { return pci_tree(m); };
-  links.irq_counts = [&m] { return irq_counts(m); };
-  links.block_list = [&m] { return block_list(m); };
-  links.change = [&m](const std::string& drive, const std::string& file) {
-    return m.change_medium(drive, file, false);
-  };
-  links.eject = [&m](const std::string& drive, bool force) { return m.change_medium(drive, "", force); };
+  links.memory_tree = [&m] { return show_address_spaces(m); };
+  links.pci_tree = [&m] { return show_pci(m); };
+  links.irq_counts = [&m] { return show_irq_counts(m); };
+  links.interrupt_controllers = [&m] { return show_interrupt_controllers(m); };
+  links.block_list = [&m](const std::string& only) { return show_drives(m, only); };
+  links.change = [&m](const std::string& drive, const MediumChange& change) { return m.change_medium(drive, change); };
   return links;
 }
 

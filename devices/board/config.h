@@ -21,6 +21,13 @@ struct DriveConfig {
   bool snapshot = false;
 };
 
+// A change of medium while the machine runs.
+struct MediumChange {
+  std::string file;  // empty: take the medium out
+  bool force = false;
+  bool read_only = false;
+};
+
 struct DebugExitConfig {
   u16 port = 0x501;
   unsigned size = 2;

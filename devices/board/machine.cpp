@@ -21,6 +21,7 @@ u64 Machine::board_tsc_hz() { return kTscHz; }
 int Machine::run(Engine& engine) {
   Alarm alarm([](void* machine) { static_cast<Machine*>(machine)->ring(); }, this);
   engine_ = &engine;
+  thread_ = std::this_thread::get_id();
   exit_code_.reset();
   if (!config_.start_paused) resume();
   while (!exit_code_) {
@@ -102,16 +103,31 @@ void Machine::resume() {
   if (paused_since_ && !config_.rtc_follows_guest)
     rtc_.skip(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - *paused_since_));
   time_.resume();
-  running_ = true;
+  running_ = ever_ran_ = true;
   tell(MachineEvent::kResume);
 }
 
+const char* Machine::status() const {
+  if (suspended_) return "paused (suspended)";
+  if (running_) return "running";
+  if (powered_off_) return "paused (shutdown)";
+  return ever_ran_ ? "paused" : "paused (prelaunch)";
+}
+
+// Who asks on the processor's thread sees it done: a script sends `cont` and `info status` in one piece.
+void Machine::now(std::function<void()> work) {
+  if (std::this_thread::get_id() == thread_.load())
+    work();
+  else
+    post(std::move(work));
+}
+
 void Machine::stop() {
-  post([this] { pause(MachineEvent::kStop); });
+  now([this] { pause(MachineEvent::kStop); });
 }
 
 void Machine::cont() {
-  post([this] { resume(); });
+  now([this] { resume(); });
 }
 
 void Machine::reset() {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "cpu/cpu.h"
@@ -67,7 +68,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   void nmi() override;
   void quit(int exit_code) override;
   bool running() const override { return running_; }
-  bool suspended() const override { return suspended_; }
+  const char* status() const override;
   void post(std::function<void()> work) override { clock_.post(std::move(work)); }
   // Called on the processor's thread. One listener; the front end passes it on.
   void on_event(std::function<void(MachineEvent)> f) { event_ = std::move(f); }
@@ -80,11 +81,15 @@ class Machine final : public Control, private LineSink, private InterruptControl
   Clock& clock() { return clock_; }
   Engine* engine() { return engine_; }
   PortMap& ports() { return ports_; }
+  const PortMap& ports() const { return ports_; }
   const MemoryMap& memory_map() const { return map_; }
   PciBus& pci() { return pci_; }
+  const PciBus& pci() const { return pci_; }
   PicPair& pic() { return pic_; }
+  const PicPair& pic() const { return pic_; }
   LocalApic& lapic() { return lapic_; }
   IoApic& ioapic() { return ioapic_; }
+  const IoApic& ioapic() const { return ioapic_; }
   const IsaIrqs& isa_irqs() const { return isa_; }
   Rtc& rtc() { return rtc_; }
   SystemControlB& speaker() { return system_b_; }
@@ -96,8 +101,8 @@ class Machine final : public Control, private LineSink, private InterruptControl
   u8 keyboard_leds() const { return keyboard_.leds(); }
   const std::vector<Device*>& devices() const { return devices_; }
 
-  // Hot change; "" takes the medium out. Drives are named as in QEMU: ide0-cd0 … ide1-cd1, floppy0, floppy1.
-  Status change_medium(const std::string& drive, const std::string& file, bool force);
+  // Drives are named as in QEMU: ide0-cd0 … ide1-cd1, floppy0, floppy1.
+  Status change_medium(const std::string& drive, const MediumChange& change);
   struct Drive {
     std::string name, medium;  // medium: as its image describes itself, "" for none
     bool removable = false, locked = false, tray_open = false;
@@ -130,6 +135,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   Alarm::TimePoint next_wakeup() const;
   void kick();
   void ring();
+  void now(std::function<void()> work);
   void perform_reset();
   void sleep_state(Piix4Pm::Sleep sleep);
   void sleep_state_end();
@@ -198,10 +204,12 @@ class Machine final : public Control, private LineSink, private InterruptControl
   std::vector<Device*> devices_;
 
   std::atomic<Engine*> engine_{nullptr};
+  std::atomic<std::thread::id> thread_{};  // that runs it
   std::function<void(MachineEvent)> event_;
   std::atomic<bool> running_{false};
   std::atomic<bool> suspended_{false};
   bool powered_off_ = false;
+  bool ever_ran_ = false;
   std::optional<std::chrono::steady_clock::time_point> paused_since_;
   bool reset_requested_ = false;
   std::optional<int> exit_code_;

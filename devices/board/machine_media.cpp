@@ -70,27 +70,29 @@ std::vector<Machine::Drive> Machine::drives() {
   return all;
 }
 
-Status Machine::change_medium(const std::string& drive, const std::string& file, bool force) {
+Status Machine::change_medium(const std::string& drive, const MediumChange& change) {
   for (unsigned n = 0; n < 4; ++n) {
     AtapiDrive* cd = ide_.cdrom(n);
     if (cd == nullptr || drive != cd_name(n)) continue;
     std::unique_ptr<BlockDevice> medium;
-    if (!file.empty()) {
-      auto opened = open_image(file, {.access = FileAccess::kReadOnly}, clock_);
+    if (!change.file.empty()) {
+      auto opened = open_image(change.file, {.access = FileAccess::kReadOnly}, clock_);
       if (!opened) return opened.take_error();
       medium = std::move(*opened);
     }
-    if (!cd->eject(force)) return Error{"the guest has locked the tray of " + drive + "; it has been asked to let go"};
+    if (!cd->eject(change.force))
+      return Error{"the guest has locked the tray of " + drive + "; it has been asked to let go"};
     if (medium != nullptr) cd->insert(std::move(medium));
     return {};
   }
   for (unsigned n = 0; n < Fdc::kDrives; ++n) {
     if (drive != floppy_name(n) || fdc_.type(n) == FloppyType::kNone) continue;
-    if (file.empty()) {
+    if (change.file.empty()) {
       fdc_.eject(n);
       return {};
     }
-    auto opened = open_image(file, {.access = FileAccess::kEither}, clock_);
+    const FileAccess access = change.read_only ? FileAccess::kReadOnly : FileAccess::kEither;
+    auto opened = open_image(change.file, {.access = access}, clock_);
     if (!opened) return opened.take_error();
     return fdc_.insert(n, std::move(*opened));
   }

@@ -113,23 +113,26 @@ void MemoryMap::move_local_apic(std::optional<u32> at, BusTarget& lapic) {
 
 std::string MemoryMap::describe() const {
   std::string text;
-  const auto line = [&](u64 at, u64 size, const char* what) {
-    text += format("%08llx-%08llx %s\n", static_cast<unsigned long long>(at),
-                   static_cast<unsigned long long>(at + size - 1), what);
+  const auto line = [&](u64 at, u64 size, const char* kind, const char* what) {
+    text += format("    %016llx-%016llx (prio 0, %s): %s\n", static_cast<unsigned long long>(at),
+                   static_cast<unsigned long long>(at + size - 1), kind, what);
   };
-  line(0, mem::kVgaWindow, "ram");
-  line(mem::kVgaWindow, mem::kVgaWindowSize, laid_smram_ ? "smram" : vga_ != nullptr ? "vga window" : "nothing");
+  line(0, mem::kVgaWindow, "ram", "ram-low");
+  if (laid_smram_)
+    line(mem::kVgaWindow, mem::kVgaWindowSize, "ram", "smram");
+  else if (vga_ != nullptr)
+    line(mem::kVgaWindow, mem::kVgaWindowSize, "i/o", "vga window");
   for (const auto& pam : laid_) {
     if (pam)
-      line(pam->base, pam->size,
-           pam->read_ram ? (pam->write_ram ? "ram" : "ram, read-only")
-                         : (pam->write_ram ? "rom, writes to ram" : "rom or nothing"));
+      line(pam->base, pam->size, pam->read_ram && pam->write_ram ? "ram" : "rom",
+           pam->read_ram ? (pam->write_ram ? "pam-ram" : "pam-rom")
+                         : (pam->write_ram ? "pam-pci, writes to ram" : "pam-pci"));
   }
-  if (ram_ > mem::kMegabyte) line(mem::kMegabyte, ram_ - mem::kMegabyte, "ram");
-  for (const PciRange& r : bars_) line(r.base, r.size, r.name);
-  for (const Fixed& f : fixed_) line(f.at, f.size, f.name);
-  if (lapic_at_) line(*lapic_at_, kPageSize, "local apic");
-  line(u64{0x100000000} - bios_size_, bios_size_, "firmware");
+  if (ram_ > mem::kMegabyte) line(mem::kMegabyte, ram_ - mem::kMegabyte, "ram", "ram");
+  for (const PciRange& r : bars_) line(r.base, r.size, r.ram == nullptr ? "i/o" : r.rom ? "rom" : "ram", r.name);
+  for (const Fixed& f : fixed_) line(f.at, f.size, "i/o", f.name);
+  if (lapic_at_) line(*lapic_at_, kPageSize, "i/o", "local apic");
+  line(u64{0x100000000} - bios_size_, bios_size_, "rom", "firmware");
   return text;
 }
 

@@ -81,7 +81,8 @@ std::string PortMap::describe() const {
   std::vector<Range> sorted(ranges_.begin() + 1, ranges_.end());
   std::ranges::stable_sort(sorted, {}, &Range::first);
   std::string text;
-  for (const Range& r : sorted) text += format("%04x-%04x %s\n", r.first, r.first + r.count - 1, r.name);
+  for (const Range& r : sorted)
+    text += format("    %016x-%016x (prio 0, i/o): %s\n", r.first, r.first + r.count - 1, r.name);
   return text;
 }
 

@@ -50,6 +50,14 @@ void PciFunction::define_clear_on_one(u8 reg, unsigned size, u32 bits) {
   for (unsigned i = 0; i < size; ++i) clear_on_one_[reg + i] = static_cast<u8>(bits >> (i * 8));
 }
 
+std::optional<PciFunction::BarView> PciFunction::bar(unsigned index) const {
+  const Bar& b = bars_[index];
+  if (b.size == 0) return {};
+  const u32 value = get(static_cast<u8>(bar_register(index)), 4);
+  const bool memory = b.space == PciSpace::kMemory && index != kRomBar;
+  return BarView{b.space, memory && (value & 8) != 0, value & ~(b.size - 1), b.size};
+}
+
 u32 PciFunction::get(u8 reg, unsigned size) const {
   u32 value = 0;
   for (unsigned i = 0; i < size; ++i) value |= static_cast<u32>(config_[(reg + i) & 0xff]) << (i * 8);

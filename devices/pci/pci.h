@@ -9,6 +9,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "cpu/base/archive.h"
@@ -55,6 +56,12 @@ class PciFunction {
   void config_write(u8 reg, u32 value, unsigned size);
 
   const std::vector<PciRange>& ranges() const { return ranges_; }
+  struct BarView {
+    PciSpace space;
+    bool prefetchable;
+    u32 base, size;
+  };
+  std::optional<BarView> bar(unsigned index) const;  // as the guest has set it, decoded or not
   u8 config_byte(u8 reg) const { return config_[reg]; }
   u16 vendor_id() const { return static_cast<u16>(get(0x00, 2)); }
   u16 device_id() const { return static_cast<u16>(get(0x02, 2)); }

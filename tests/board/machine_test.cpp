@@ -145,7 +145,7 @@ TEST_CASE("Ports: wide accesses to byte devices are split, what nobody hears is 
   CHECK(r.in(0xc000, 4) == 0x12378086);
   r.out(0xcf8, 0, 1);
   CHECK(r.in(0xc000, 4) == 0xffffffff);
-  CHECK(r.machine().ports().describe().find("0cf8-0cff pci config") != std::string::npos);
+  CHECK(r.machine().ports().describe().find("0cf8-0000000000000cff (prio 0, i/o): pci config") != std::string::npos);
 }
 
 TEST_CASE("Every road to a reset leads to a second boot") {

@@ -47,10 +47,10 @@ for word in "v=08" "int3" "EAX=" "f000:0000fff0"; do [[ $trace == *"$word"* ]] |
 
 # The monitor on the guest's terminal is silent until somebody turns to it; then it knows the interrupts.
 out=$(timeout 20 "$umbra" -display none -serial mon:stdio -bios "$roms/demo.bin" </dev/null 2>/dev/null)
-[[ $out != *"Umbra monitor"* ]] || complain "the monitor greets before it is asked for: $out"
+[[ $out != *"monitor - type"* ]] || complain "the monitor greets before it is asked for: $out"
 out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info irq\n'; sleep 0.5; printf 'quit\n'; sleep 1; } |
   timeout 20 "$umbra" -m 16 -net none -display none -serial mon:stdio 2>&1) || complain "quit must end with 0: $out"
-[[ $out == *"Umbra monitor"*"IRQ statistics"*" 0: "* ]] || complain "the monitor on mon:stdio said: $out"
+[[ $out == *"monitor - type"*"IRQ statistics"*" 0: "* ]] || complain "the monitor on mon:stdio said: $out"
 
 [ $failed = 0 ] && echo "the command line behaves"
 exit $failed

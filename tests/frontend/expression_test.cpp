@@ -41,7 +41,11 @@ TEST_CASE("dump formats are QEMU's") {
   CHECK(f->count == 10);
   CHECK(f->size == 1);
   CHECK(format_number(0xfff, *f) == "0xff");
-  CHECK(format_number(0xff, *parse_dump_format("/db", {})) == "-1");
+  CHECK(format_number(0xff, *parse_dump_format("/db", {})) == "255");
+  CHECK(format_number(~u64{0}, *parse_dump_format("/dg", {})) == "-1");
+  CHECK(format_number(0x1016, *parse_dump_format("/dw", {}), true) == "      4118");
+  CHECK(format_number(8, *parse_dump_format("/ob", {}), true) == "010");
+  CHECK(format_number('\'', *parse_dump_format("/c", {})) == "'\\''");
   CHECK(format_number('A', *parse_dump_format("/c", {})) == "'A'");
   CHECK_FALSE(parse_dump_format("/q", {}));
   CHECK_FALSE(parse_dump_format("/9999999999x", {}));
