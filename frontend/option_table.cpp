@@ -6,28 +6,12 @@
 #include <ctime>
 
 #include "cpu/base/log.h"
+#include "frontend/option_handlers.h"
 
 namespace umbra {
-namespace {
 
 Status bad_value(const char* option, const std::string& value, const std::string& expected) {
   return Error{std::string("-") + option + ": '" + value + "' is not known; expected " + expected};
-}
-
-Status add_drive(Options& o, DriveConfig drive) {
-  const bool floppy = drive.kind == DriveConfig::Kind::kFloppy;
-  for (const DriveConfig& d : o.machine.drives) {
-    if ((d.kind == DriveConfig::Kind::kFloppy) == floppy && d.index == drive.index)
-      return Error{format("%s %u is given twice ('%s' and '%s')", floppy ? "floppy" : "IDE drive", drive.index,
-                          d.file.c_str(), drive.file.c_str())};
-  }
-  o.machine.drives.push_back(std::move(drive));
-  return {};
-}
-
-template <DriveConfig::Kind kKind, unsigned kIndex>
-Status simple_drive(Options& o, const std::string& file) {
-  return add_drive(o, {kKind, kIndex, file, kKind == DriveConfig::Kind::kCdrom, false});
 }
 
 Status set_bool(bool& out, const char* option, const KeyValue& kv) {
@@ -41,66 +25,19 @@ Status set_bool(bool& out, const char* option, const KeyValue& kv) {
   return {};
 }
 
-unsigned free_index(const Options& o, bool floppy, unsigned first) {
-  const auto used = [&](unsigned i) {
-    return std::any_of(o.machine.drives.begin(), o.machine.drives.end(), [&](const DriveConfig& d) {
-      return (d.kind == DriveConfig::Kind::kFloppy) == floppy && d.index == i;
-    });
-  };
-  while (used(first)) ++first;
-  return first;
+Result<u64> parse_number(const std::string& text, u64 most) {
+  char* end = nullptr;
+  const u64 value = std::strtoull(text.c_str(), &end, 0);
+  if (text.empty() || text[0] == '-' || *end != 0 || value > most)
+    return Error{"'" + text + "' is not a number from 0 to " + std::to_string(most)};
+  return value;
 }
 
-Status drive(Options& o, const std::string& text) {
-  DriveConfig d;
-  std::string interface = "ide", media = "disk";
-  int index = -1, bus = -1, unit = -1;
-  for (const KeyValue& kv : parse_key_values(text)) {
-    if (kv.key == "file") {
-      d.file = kv.value;
-    } else if (kv.key == "if") {
-      interface = kv.value;
-    } else if (kv.key == "media") {
-      media = kv.value;
-    } else if (kv.key == "index") {
-      index = std::atoi(kv.value.c_str());
-    } else if (kv.key == "bus") {
-      bus = std::atoi(kv.value.c_str());
-    } else if (kv.key == "unit") {
-      unit = std::atoi(kv.value.c_str());
-    } else if (kv.key == "snapshot") {
-      if (Status s = set_bool(d.snapshot, "drive", kv); !s) return s;
-    } else if (kv.key == "readonly" || kv.key == "read-only") {
-      if (Status s = set_bool(d.read_only, "drive", kv); !s) return s;
-    } else if (kv.key == "format") {
-      if (kv.value != "raw" && kv.value != "vvfat")
-        return Error{"-drive: images of format '" + kv.value +
-                     "' cannot be read yet; raw images can (convert with qemu-img)"};
-    } else if (kv.key == "cache" || kv.key == "aio" || kv.key == "id" || kv.key == "discard" ||
-               kv.key == "detect-zeroes" || kv.key == "werror" || kv.key == "rerror") {
-      o.notes.push_back("-drive: " + kv.key + "=" + kv.value + " makes no difference here");
-    } else {
-      return Error{"-drive: there is no '" + kv.key +
-                   "'; there are file, if, media, index, bus, unit, format, snapshot and readonly"};
-    }
-  }
-  if (interface == "floppy") {
-    d.kind = DriveConfig::Kind::kFloppy;
-  } else if (interface != "ide" && interface != "none") {
-    return Error{"-drive: if=" + interface + " is not supported; if=ide and if=floppy are"};
-  } else if (media == "cdrom") {
-    d.kind = DriveConfig::Kind::kCdrom;
-    d.read_only = true;
-  } else if (media != "disk") {
-    return bad_value("drive", "media=" + media, "media=disk or media=cdrom");
-  }
-  const bool floppy = d.kind == DriveConfig::Kind::kFloppy;
-  if (unit >= 0 || bus >= 0) index = std::max(bus, 0) * 2 + std::max(unit, 0);
-  d.index =
-      index >= 0 ? static_cast<unsigned>(index) : free_index(o, floppy, d.kind == DriveConfig::Kind::kCdrom ? 2 : 0);
-  if (d.index >= (floppy ? 2u : 4u))
-    return Error{format("-drive: there is no place %u for '%s'", d.index, d.file.c_str())};
-  return add_drive(o, d);
+namespace {
+
+template <DriveConfig::Kind kKind, unsigned kIndex>
+Status simple(Options& o, const std::string& file) {
+  return simple_drive(o, kKind, kIndex, file);
 }
 
 Status boot(Options& o, const std::string& text) {
@@ -136,94 +73,6 @@ Status memory(Options& o, const std::string& text) {
   return {};
 }
 
-Status cpu(Options& o, const std::string& text) {
-  if (text == "help" || text == "?") {
-    o.action = Options::Action::kListCpus;
-    return {};
-  }
-  const std::string name = text.substr(0, text.find(','));
-  static const KeyValue kAliases[] = {
-      {"qemu32", "max"}, {"host", "max"}, {"kvm32", "max"}, {"base", "max"}, {"n270", "max"}};
-  o.machine.cpu = find_cpu_model(name);
-  for (const KeyValue& alias : kAliases) {
-    if (name != alias.key) continue;
-    o.machine.cpu = find_cpu_model(alias.value);
-    o.notes.push_back("-cpu " + name + ": using the nearest model, " + alias.value);
-  }
-  if (o.machine.cpu == nullptr) {
-    std::string known;
-    std::vector<std::string> names;
-    for (const CpuModel& m : cpu_models()) {
-      known += std::string(known.empty() ? "" : ", ") + m.name;
-      names.emplace_back(m.name);
-    }
-    const std::string near = nearest(name, names);
-    return Error{"-cpu: there is no model '" + name + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
-                 " There are " + known};
-  }
-  if (text != name)
-    return Error{"-cpu: features cannot be switched one by one ('" + text + "'); choose a model, see -cpu help"};
-  return {};
-}
-
-Status smp(Options&, const std::string& text) {
-  for (const KeyValue& kv : parse_key_values(text)) {
-    const std::string& n = kv.value.empty() ? kv.key : kv.value;
-    if (n != "1")
-      return Error{"-smp: '" + text + "' asks for more than the one processor there is; -smp 1 is supported"};
-  }
-  return {};
-}
-
-Status accel(Options& o, const std::string& text) {
-  for (const KeyValue& kv : parse_key_values(text)) {
-    if (kv.key == "thread" || kv.key == "tb-size" || kv.key == "one-insn-per-tb") {
-      o.notes.push_back("-accel: " + kv.key + " makes no difference here");
-      continue;
-    }
-    const std::string& name = kv.key == "accel" ? kv.value : kv.key;
-    if (name == "jit" || name == "tcg") {
-      o.accel = "jit";
-    } else if (name == "interp") {
-      o.accel = "interp";
-    } else if (name == "kvm" || name == "hax" || name == "whpx" || name == "hvf" || name == "xen") {
-      o.accel = "jit";
-      o.notes.push_back("-accel " + name + ": hardware virtualization is not used; the translator (jit) runs instead");
-    } else {
-      return bad_value("accel", name, "jit (tcg means the same) or interp");
-    }
-  }
-  return {};
-}
-
-Status machine(Options& o, const std::string& text) {
-  if (text == "help" || text == "?") {
-    o.action = Options::Action::kListMachines;
-    return {};
-  }
-  for (const KeyValue& kv : parse_key_values(text)) {
-    if (kv.key == "accel") {
-      if (Status s = accel(o, kv.value); !s) return s;
-    } else if (kv.key == "acpi") {
-      if (Status s = set_bool(o.machine.acpi, "machine", kv); !s) return s;
-    } else if (kv.key == "hpet") {
-      if (Status s = set_bool(o.machine.hpet, "machine", kv); !s) return s;
-    } else if (kv.key == "usb" || kv.key == "vmport") {
-      if (kv.value != "off") return Error{"-machine: " + kv.key + " is not supported yet; leave it out"};
-    } else {
-      const std::string& name = kv.key == "type" ? kv.value : kv.key;
-      if (name == "bare") {
-        o.bare = true;
-      } else if (name != "pc" && name.rfind("pc-i440fx", 0) != 0) {
-        return bad_value("machine", name, "pc (the i440FX PC), or bare (RAM, a ROM and a serial port)");
-      } else {
-        o.machine_named = name;
-      }
-    }
-  }
-  return {};
-}
-
 Status rtc(Options& o, const std::string& text) {
   for (const KeyValue& kv : parse_key_values(text)) {
     if (kv.key == "base" && kv.value == "utc") {
@@ -244,38 +93,6 @@ Status rtc(Options& o, const std::string& text) {
     } else {
       return bad_value("rtc", text, "base=utc|localtime|DATE,clock=host|vm");
     }
-  }
-  return {};
-}
-
-Status device(Options& o, const std::string& text) {
-  if (text == "help" || text == "?") {
-    o.action = Options::Action::kListDevices;
-    return {};
-  }
-  const auto items = parse_key_values(text);
-  const std::string& name = items.empty() ? text : items[0].key;
-  if (name == "isa-debug-exit") {
-    DebugExitConfig exit;
-    for (std::size_t i = 1; i < items.size(); ++i) {
-      const auto n = std::strtoul(items[i].value.c_str(), nullptr, 0);
-      if (items[i].key == "iobase" && n <= 0xffff) {
-        exit.port = static_cast<u16>(n);
-      } else if (items[i].key == "iosize" && n >= 1 && n <= 4) {
-        exit.size = static_cast<unsigned>(n);
-      } else {
-        return bad_value("device", text, "isa-debug-exit,iobase=PORT,iosize=1…4");
-      }
-    }
-    o.machine.debug_exit = exit;
-  } else if (name == "pc-testdev") {
-    o.machine.testdev = true;
-  } else if (name == "VGA") {
-    o.machine.vga = true;
-  } else {
-    const std::string near = nearest(name, {"isa-debug-exit", "pc-testdev", "VGA"});
-    return Error{"-device: there is no '" + name + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
-                 " There are isa-debug-exit, pc-testdev and VGA"};
   }
   return {};
 }
@@ -345,21 +162,22 @@ Status nothing(Options&, const std::string&) { return {}; }
 using Kind = DriveConfig::Kind;
 constexpr Option kOptions[] = {
     {"m", "SIZE", memory, "RAM, in MiB or with a unit (default 128M, at most 3584M)"},
-    {"cpu", "MODEL", cpu, "processor model; -cpu help lists them"},
-    {"smp", "N", smp, "processors; 1 is supported"},
-    {"machine", "TYPE", machine, "pc, or bare; also accel=…, acpi=…, hpet=…"},
-    {"M", "TYPE", machine, "the same"},
-    {"accel", "NAME", accel, "jit (default; tcg means the same) or interp"},
-    {"enable-kvm", nullptr, [](Options& o, const std::string&) { return accel(o, "kvm"); },
-     "accepted; the translator runs instead"},
-    {"drive", "KEY=VALUE,…", drive, "file=,if=ide|floppy,media=disk|cdrom,index=,format=raw,snapshot=on,readonly=on"},
-    {"hda", "FILE", simple_drive<Kind::kDisk, 0>, "first IDE disk"},
-    {"hdb", "FILE", simple_drive<Kind::kDisk, 1>, "second"},
-    {"hdc", "FILE", simple_drive<Kind::kDisk, 2>, "third"},
-    {"hdd", "FILE", simple_drive<Kind::kDisk, 3>, "fourth"},
-    {"cdrom", "FILE", simple_drive<Kind::kCdrom, 2>, "CD-ROM"},
-    {"fda", "FILE", simple_drive<Kind::kFloppy, 0>, "first floppy disk (fat:DIR shows a directory)"},
-    {"fdb", "FILE", simple_drive<Kind::kFloppy, 1>, "second"},
+    {"cpu", "MODEL[,+FEATURE,…]", option_cpu, "processor model and features; -cpu help lists them"},
+    {"smp", "N", option_smp, "processors; 1 is supported"},
+    {"machine", "TYPE", option_machine, "pc, or bare; also accel=…, acpi=…, hpet=…"},
+    {"M", "TYPE", option_machine, "the same"},
+    {"accel", "NAME", option_accel, "jit (default; tcg means the same) or interp"},
+    {"enable-kvm", nullptr, [](Options& o, const std::string&) { return option_accel(o, "kvm"); },
+     "the translator runs instead"},
+    {"drive", "KEY=VALUE,…", option_drive,
+     "file=,if=ide|floppy,media=disk|cdrom,index=,format=raw,snapshot=on,readonly=on"},
+    {"hda", "FILE", simple<Kind::kDisk, 0>, "first IDE disk"},
+    {"hdb", "FILE", simple<Kind::kDisk, 1>, "second"},
+    {"hdc", "FILE", simple<Kind::kDisk, 2>, "third"},
+    {"hdd", "FILE", simple<Kind::kDisk, 3>, "fourth"},
+    {"cdrom", "FILE", simple<Kind::kCdrom, 2>, "CD-ROM"},
+    {"fda", "FILE", simple<Kind::kFloppy, 0>, "first floppy disk (fat:DIR shows a directory)"},
+    {"fdb", "FILE", simple<Kind::kFloppy, 1>, "second"},
     {"snapshot", nullptr, set<&Options::snapshot>, "throw away what is written to any disk"},
     {"boot", "ORDER", boot, "order=cad,once=d,menu=on"},
     {"kernel", "FILE", machine_text<&MachineConfig::kernel>, "Linux or Multiboot kernel to boot without a boot loader"},
@@ -408,11 +226,12 @@ constexpr Option kOptions[] = {
     {"S", nullptr, machine_flag<&MachineConfig::start_paused, true>, "do not start until the monitor says cont"},
     {"name", "TEXT",
      [](Options& o, const std::string& v) {
-       o.machine.name = v.substr(0, v.find(','));
+       for (const KeyValue& kv : parse_key_values(v))
+         if (kv.key == "guest" || kv.value.empty()) o.machine.name = kv.key == "guest" ? kv.value : kv.key;
        return Status{};
      },
      "shown in the window's title"},
-    {"device", "NAME", device, "isa-debug-exit, pc-testdev; -device help lists them"},
+    {"device", "NAME", option_device, "isa-debug-exit, pc-testdev; -device help lists them"},
     {"d", "ITEM,…", log_items, "traces; -d help lists them"},
     {"D", "FILE", text<&Options::log_file>, "write traces here"},
     {"verify", nullptr, set<&Options::verify>, "prove every emitted block safe before it runs"},
@@ -424,18 +243,34 @@ constexpr Option kOptions[] = {
        return {};
      },
      "bound on the memory for translated code"},
+    {"global", "DRIVER.PROPERTY=VALUE", option_global, "isa-debugcon.iobase=PORT"},
+    {"action", "EVENT=ACTION", option_action, "reboot=reset|shutdown, shutdown=poweroff|pause"},
+    {"no-fd-bootchk", nullptr, machine_flag<&MachineConfig::check_floppy_signature, false>,
+     "start floppies without the boot sector's signature too"},
+    {"vnc", "none",
+     [](Options&, const std::string& v) -> Status {
+       if (v == "none") return {};
+       return Error{"-vnc: there is no VNC server yet; use -display sdl, or -display curses in a terminal"};
+     },
+     "none"},
+    {"k", "LAYOUT", nothing, "accepted: keys are taken by their place on the keyboard"},
     {"net", "none", no_network, "none"},
     {"nic", "none", no_network, "none"},
     {"nodefaults", nullptr, set<&Options::no_defaults>, "no devices that were not asked for"},
-    {"no-user-config", nullptr, nothing, "accepted: there are no configuration files"},
+    {"no-user-config", nullptr, nothing, "there are no configuration files"},
+    {"msg", "…", nothing, "accepted: messages stay as they are"},
+    {"mem-prealloc", nullptr, nothing, "accepted: memory is taken as the guest touches it"},
+    {"overcommit", "…", nothing, "accepted: memory is taken as the guest touches it"},
+    {"seed", "N", nothing, "accepted: no device gives the guest random numbers"},
+    {"win2k-hack", nullptr, nothing, "accepted: disks answer Windows 2000 as it is"},
     {"list-insns", nullptr, act<Options::Action::kListInsns>,
      "every instruction: how it is interpreted, lowered and tested"},
+    {"list-options", nullptr, act<Options::Action::kListOptions>, "this list and what is refused, as a table"},
     {"help", nullptr, act<Options::Action::kHelp>, "this list"},
     {"h", nullptr, act<Options::Action::kHelp>, "the same"},
     {"version", nullptr, act<Options::Action::kVersion>, "the version"},
 
     {"netdev", "…", nullptr, "there is no network card yet; use -net none"},
-    {"vnc", "…", nullptr, "use -display sdl, or -display curses in a terminal"},
     {"spice", "…", nullptr, "use -display sdl"},
     {"qmp", "…", nullptr, "use -monitor unix:PATH,server,nowait"},
     {"mon", "…", nullptr, "use -monitor"},
@@ -450,7 +285,6 @@ constexpr Option kOptions[] = {
     {"audio", "…", nullptr, "there is no sound card yet; leave it out"},
     {"audiodev", "…", nullptr, "there is no sound card yet; leave it out"},
     {"soundhw", "…", nullptr, "there is no sound card yet; leave it out"},
-    {"global", "…", nullptr, "use the option of the device itself"},
     {"blockdev", "…", nullptr, "use -drive"},
     {"sd", "FILE", nullptr, "use -hda"},
     {"mtdblock", "FILE", nullptr, "use -hda"},
@@ -461,7 +295,6 @@ constexpr Option kOptions[] = {
     {"daemonize", nullptr, nullptr, "start it with the shell's & and -display none"},
     {"runas", "USER", nullptr, "start it as that user"},
     {"chroot", "DIR", nullptr, "use chroot(8)"},
-    {"k", "LAYOUT", nullptr, "leave it out: keys are taken by their place on the keyboard"},
     {"object", "…", nullptr, "leave it out"},
     {"numa", "…", nullptr, "leave it out: there is one processor"},
     {"mem-path", "PATH", nullptr, "use -m"},
@@ -473,6 +306,29 @@ constexpr Option kOptions[] = {
     {"uuid", "…", nullptr, "leave it out"},
     {"tpmdev", "…", nullptr, "leave it out"},
     {"dtb", "FILE", nullptr, "leave it out: a PC has no device tree"},
+    {"preconfig", nullptr, nullptr, "use -S with the monitor"},
+    {"readconfig", "FILE", nullptr, "give the options on the command line"},
+    {"set", "…", nullptr, "give the property where the device is made"},
+    {"add-fd", "…", nullptr, "name the file"},
+    {"fsdev", "…", nullptr, "use -hdb fat:DIR"},
+    {"iscsi", "…", nullptr, "use an image file"},
+    {"echr", "CHARACTER", nullptr, "Ctrl-A is the escape character"},
+    {"sandbox", "…", nullptr, "there is no sandbox yet; run it in a container"},
+    {"singlestep", nullptr, nullptr, "use -accel interp"},
+    {"qmp-pretty", "…", nullptr, "use -monitor unix:PATH,server,nowait"},
+    {"watchdog-action", "…", nullptr, "leave it out"},
+    {"only-migratable", nullptr, nullptr, "leave it out: migration is not there"},
+    {"async-teardown", nullptr, nullptr, "leave it out"},
+    {"enable-sync-profile", nullptr, nullptr, "use perf(1)"},
+    {"dfilter", "RANGE", nullptr, "use -d without it"},
+    {"dump-vmstate", "FILE", nullptr, "leave it out: there are no saved states yet"},
+    {"compat", "…", nullptr, "leave it out"},
+    {"audio-help", nullptr, nullptr, "there is no sound card yet"},
+    {"portrait", nullptr, nullptr, "leave it out"},
+    {"rotate", "DEGREES", nullptr, "leave it out"},
+    {"xen-domid", "ID", nullptr, "leave it out"},
+    {"xen-attach", nullptr, nullptr, "leave it out"},
+    {"xen-domid-restrict", nullptr, nullptr, "leave it out"},
 };
 
 }  // namespace

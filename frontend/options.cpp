@@ -109,6 +109,9 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
       value = arguments[i];
     }
     if (Status s = option->apply(o, value); !s) return s.take_error();
+    constexpr std::string_view kAccepted = "accepted: ";
+    if (const std::string_view help = option->help; help.starts_with(kAccepted))
+      o.notes.push_back("-" + name + " makes no difference: " + std::string(help.substr(kAccepted.size())));
   }
   if (o.machine.kernel.empty() && !o.machine.initrd.empty()) return Error{"-initrd is for a kernel given with -kernel"};
   if (o.machine.kernel.empty() && !o.machine.append.empty()) return Error{"-append is for a kernel given with -kernel"};
@@ -128,9 +131,9 @@ std::string options_help() {
 }
 
 std::string options_table() {
-  std::string out = "| option | |\n|---|---|\n";
+  std::string out = "| option | | |\n|---|---|---|\n";
   for (const Option& o : option_table())
-    out += format("| `-%s` | %s%s |\n", o.name, o.apply != nullptr ? "" : "refused: ", o.help);
+    out += format("| `-%s` | %s | %s |\n", o.name, o.apply != nullptr ? "supported" : "refused", o.help);
   return out;
 }
 

@@ -29,13 +29,23 @@ struct Options {
   std::string machine_named;       // any other -machine
   std::vector<std::string> notes;  // one line each, for stderr: "kvm: …"
 
-  enum class Action { kRun, kHelp, kVersion, kListInsns, kListCpus, kListMachines, kListDevices, kListLog };
+  enum class Action {
+    kRun,
+    kHelp,
+    kVersion,
+    kListInsns,
+    kListCpus,
+    kListMachines,
+    kListDevices,
+    kListLog,
+    kListOptions
+  };
   Action action = Action::kRun;
 };
 
 Result<Options> parse_options(const std::vector<std::string>& arguments);
 std::string options_help();
-std::string options_table();  // every option with "supported" or what to use instead, for the README
+std::string options_table();  // every option: what it is for, or what to use instead
 
 Result<u64> parse_size(const std::string& text, u64 default_unit);  // "64", "64M", "1G", "512k"
 

@@ -6,6 +6,7 @@
 #include "cpu/base/log.h"
 #include "cpu/interp/interp.h"
 #include "cpu/list_insns.h"
+#include "frontend/option_handlers.h"
 #if defined(__x86_64__)
 #include "translator/x64/backend.h"
 #endif
@@ -16,12 +17,6 @@ namespace {
 int list(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   return 0;
-}
-
-std::string cpu_list() {
-  std::string out;
-  for (const CpuModel& m : cpu_models()) out += format("%-10s %s\n", m.name, m.brand != nullptr ? m.brand : "");
-  return out;
 }
 
 std::string log_list() {
@@ -55,13 +50,15 @@ int run_program(Options& o) {
     case Options::Action::kVersion:
       return list("Umbra 0.1\n");
     case Options::Action::kListCpus:
-      return list(cpu_list());
+      return list(cpu_help());
     case Options::Action::kListMachines:
       return list("pc    an i440FX PC (default)\nbare  RAM, a ROM and output ports\n");
     case Options::Action::kListDevices:
       return list("isa-debug-exit  iobase=0x501,iosize=2\npc-testdev\nVGA\n");
     case Options::Action::kListLog:
       return list(log_list());
+    case Options::Action::kListOptions:
+      return list(options_table());
     case Options::Action::kListInsns:
       return list(insn_table());
     case Options::Action::kRun:

@@ -44,6 +44,7 @@ struct MachineConfig {
   std::string boot_order = "cad";  // QEMU's letters: a floppy, c disk, d CD, n network
   std::string boot_once;
   bool boot_menu = false;
+  bool check_floppy_signature = true;
 
   std::string bios;  // empty: SeaBIOS as found by roms/firmware.h
   std::string vga_bios;

@@ -61,7 +61,7 @@ void Machine::set_cmos() {
   const std::string& order = config_.boot_once.empty() ? config_.boot_order : config_.boot_once;
   const auto nth = [&](std::size_t n) { return n < order.size() ? boot_nibble(order[n]) : u8{0}; };
   rtc_.set_cmos(0x3d, static_cast<u8>(nth(1) << 4 | nth(0)));
-  rtc_.set_cmos(0x38, static_cast<u8>(nth(2) << 4));
+  rtc_.set_cmos(0x38, static_cast<u8>(nth(2) << 4 | (config_.check_floppy_signature ? 0 : 1)));
 
   const u8 a = static_cast<u8>(fdc_.type(0)), b = static_cast<u8>(fdc_.type(1));
   rtc_.set_cmos(0x10, static_cast<u8>(a << 4 | b));

@@ -172,13 +172,19 @@ void Machine::wire_ports() {
     ports_.add(port::kParallel[i], 3, *parallel_.back(), kParallelNames[i]);
   }
   if (config_.testdev) {
-    testdev_ = std::make_unique<TestDevice>([this](unsigned n, bool level) {
-      if (n < 16)
-        isa_.line(n, IrqSource::kTest).set(level);
-      else
-        ioapic_.set_line(n, level);
-    });
+    testdev_ = std::make_unique<TestDevice>(
+        [this](unsigned n, bool level) {
+          if (n < 16)
+            isa_.line(n, IrqSource::kTest).set(level);
+          else
+            ioapic_.set_line(n, level);
+        },
+        [this](Phys) {
+          if (Engine* engine = engine_) engine->flush();
+        });
     ports_.add(port::kTestIo, 4, testdev_->io_port(), "testdev", 4);
+    ports_.add(port::kTestFlush, 4, testdev_->flush_port(), "testdev flush", 4);
+    ports_.add(port::kTestBytes, 4, testdev_->io_port(), "testdev bytes");
     ports_.add(port::kTestIrqs, 24, testdev_->irq_ports(), "testdev");
   }
   if (config_.debugcon != nullptr) {

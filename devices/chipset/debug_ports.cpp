@@ -20,9 +20,15 @@ void TestDevice::io_write(u32 offset, u32 value, unsigned size) {
   r_.data = (r_.data & ~mask) | (value << shift & mask);
 }
 
+u32 TestDevice::flush_read(u32, unsigned) { return 0; }
+
+void TestDevice::flush_write(u32 offset, u32 value, unsigned size) {
+  if (offset == 0 && size == 4) forget_(Phys(value & ~kPageMask));
+}
+
 u32 TestDevice::irq_read(u32, unsigned) { return 0; }
 
-void TestDevice::irq_write(u32 offset, u32 value, unsigned) { set_irq_(offset, (value & 1) != 0); }
+void TestDevice::irq_write(u32 offset, u32 value, unsigned) { set_irq_(offset, value != 0); }
 
 u32 TestDevice::memory_read(u32 offset, unsigned size) {
   u32 value = 0;

@@ -58,6 +58,26 @@ double cpu_seconds() {
 
 }  // namespace
 
+TEST_CASE("pc-testdev lies where QEMU has it") {
+  MachineConfig c = BoardRig::config();
+  c.testdev = true;
+  RomRig r({}, std::move(c));
+  r.out(0xe0, 0x12345678, 4);
+  CHECK(r.in(0xe0, 4) == 0x12345678);
+  CHECK(r.in(0xe8, 4) == 0x12345678);
+  r.out(0xe8, 0xcafe, 2);
+  CHECK(r.in(0xe0, 2) == 0xcafe);
+  r.out(0xe4, 0x1000, 4);
+  r.store(0xff00fff8, 0x55aa, 2);
+  CHECK(r.load(0xff00fff8, 2) == 0x55aa);
+  r.out(0x2005, 1, 1);
+  CHECK((r.machine().ioapic().regs().lines & 1u << 5) != 0);
+  r.out(0x2017, 1, 1);
+  CHECK((r.machine().ioapic().regs().lines & 1u << 23) != 0);
+  r.out(0x2017, 0, 1);
+  CHECK((r.machine().ioapic().regs().lines & 1u << 23) == 0);
+}
+
 TEST_CASE("Firmware shows at both tops, RAM below, nothing between") {
   RomRig r({0x90, 0x91});
   CHECK(r.load(0xf0000, 2) == 0x9190);

@@ -112,7 +112,7 @@ struct ChipsetBench {
   }};
   Hpet hpet{clock, [this](unsigned n) { return wire(32 + n); }, [this](bool on) { pit.disconnect_irq0(on); }};
   FwCfg fw_cfg{memory};
-  TestDevice testdev{[](unsigned, bool) {}};
+  TestDevice testdev{[](unsigned, bool) {}, [](Phys) {}};
   PciBus bus;
   I440fx i440fx;
   Piix3 piix3{wires, wire(20)};

@@ -137,3 +137,23 @@ TEST_CASE("RTC, PIT, HPET, PM timer and local APIC agree over a minute") {
   CHECK(b.hpet.counter() == 60 * Hpet::kHz);
   CHECK(((pm_ports.read(8, 4) - pm_start) & 0xffffff) == (60 * Piix4Pm::kTimerHz & 0xffffff));
 }
+
+TEST_CASE("pc-testdev: a register in every width, again by bytes, wires by number, a page forgotten, plain memory") {
+  std::vector<std::pair<unsigned, bool>> wires;
+  u64 forgotten = 0;
+  TestDevice t([&](unsigned irq, bool level) { wires.emplace_back(irq, level); },
+               [&](Phys page) { forgotten = page.value; });
+  t.io_port().write(0, 0x11223344, 4);
+  t.io_port().write(1, 0xaa, 1);
+  t.io_port().write(2, 0xbbcc, 2);
+  CHECK(t.io_port().read(0, 4) == 0xbbccaa44);
+  CHECK((t.io_port().read(2, 2) & 0xffff) == 0xbbcc);
+  t.irq_ports().write(0, 1, 1);
+  t.irq_ports().write(23, 0x80, 1);  // whatever is not zero
+  t.irq_ports().write(0, 0, 1);
+  CHECK(wires == std::vector<std::pair<unsigned, bool>>{{0, true}, {23, true}, {0, false}});
+  t.flush_port().write(0, 0x123456, 4);
+  CHECK(forgotten == 0x123000);
+  t.memory().write(0xfffc, 0xdeadbeef, 4);
+  CHECK(t.memory().read(0xfffc, 4) == 0xdeadbeef);
+}

@@ -31,7 +31,7 @@ refuses "$dir" fat: -- -cdrom "$dir"
 refuses "$dir/short" "neither" -- -kernel "$dir/short"
 refuses "did you mean '-cdrom'" -- -cdrm x
 refuses "is not a stream" -- -serial nonsense
-refuses "not supported yet" -- -vnc :1
+refuses "no VNC server" -- -vnc :1
 
 for engine in jit interp; do
   out=$(timeout 20 "$umbra" -accel $engine -bios "$roms/demo.bin" 2>/dev/null)
