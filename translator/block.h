@@ -90,6 +90,20 @@ struct Mark {
 };
 static_assert(sizeof(Mark) == 4);
 
+// A field of a block's code that depends on where the block lies, in the guest or on the host: what it takes to copy
+// the code of a library that another process has mapped elsewhere.
+struct Relocation {
+  enum class Kind : u16 {
+    kStub,  // rel32 of something outside the block
+    kEip,   // an EIP
+    kSite   // the number of a site
+  };
+  static constexpr u32 kReach = (1u << 14) - 1;
+  u16 offset : 14 = 0;
+  u16 kind : 2 = 0;
+};
+static_assert(sizeof(Relocation) == 2);
+
 // A direct transfer inside the page: a rel32 in the block's code. It leads to a cold path of its own, which asks the
 // engine to point it at the target, until that has been done.
 struct Exit {
@@ -111,11 +125,14 @@ struct Block {
   u32 entry = 0;  // offset of the entry without a poll
   u32 cold = 0;   // offset of the out-of-line part, which cannot fault
   bool valid = true;
-  bool window = false;  // reaches memory through the window lane
+  bool window = false;   // reaches memory through the window lane
+  bool movable = false;  // its code may be copied
   u8 exit_count = 0;
   Exit exits[2];
   Exit* incoming = nullptr;  // exits of other blocks that lead here
   Mark* marks = nullptr;
+  const Relocation* relocations = nullptr;
+  u32 relocation_count = 0;
   u8* code = nullptr;  // starts with the poll
 
   std::span<Mark> insns() const { return {marks, count}; }
@@ -125,6 +142,7 @@ struct Block {
 };
 
 inline constexpr u32 kMaxBlockInsns = 64;
+inline constexpr u32 kMostRelocations = 256;
 
 // Generated code names an instruction by one number.
 inline constexpr u32 site_number(u32 block, u32 index) { return block * kMaxBlockInsns + index; }
@@ -136,6 +154,8 @@ struct Draft {
   Mark marks[kMaxBlockInsns];
   Site* sites = nullptr;  // room for as many as there are instructions
   u32 site_count = 0;     // of which were taken
+  Relocation relocations[kMostRelocations];
+  u32 relocation_count = 0;
 };
 
 // Decodes from `code`, the bytes from the block's start to the end of its page, into `draft`, at most `most`

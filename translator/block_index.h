@@ -8,6 +8,23 @@
 
 namespace umbra {
 
+// What makes two blocks the same for an index: everything …
+struct ByKey {
+  static bool same(const BlockKey& a, const BlockKey& b) { return a == b; }
+  static u64 hash(const BlockKey& k) {
+    return (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
+  }
+};
+
+// … or everything but where its page lies in the address space.
+struct ByPhysical {
+  static bool same(const BlockKey& a, const BlockKey& b) {
+    return a.phys == b.phys && a.mode == b.mode && a.cs_limit == b.cs_limit && a.linear - a.eip == b.linear - b.eip;
+  }
+  static u64 hash(const BlockKey& k) { return k.phys * 0x9e3779b97f4a7c15 ^ k.mode.bits() * 0xc2b2ae3d27d4eb4f; }
+};
+
+template <class Identity>
 class BlockIndex {
  public:
   explicit BlockIndex(std::deque<Block>& blocks) : blocks_(blocks), slots_(kLeast) {}
@@ -16,7 +33,7 @@ class BlockIndex {
     for (std::size_t i = hash(key) & mask();; i = (i + 1) & mask()) {
       if (slots_[i] == 0) return nullptr;
       Block& block = blocks_[slots_[i] - 1];
-      if (block.key == key) return &block;
+      if (Identity::same(block.key, key)) return &block;
     }
   }
   // There is none with this key yet.
@@ -49,7 +66,7 @@ class BlockIndex {
   static constexpr std::size_t kLeast = 1u << 12;
   std::size_t mask() const { return slots_.size() - 1; }
   static std::size_t hash(const BlockKey& k) {
-    u64 h = (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
+    const u64 h = Identity::hash(k);
     return h ^ (h >> 31);
   }
   void place(const Block& block) {

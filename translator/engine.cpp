@@ -138,8 +138,10 @@ void Translator::flush_now() {
   spaces_.clear_all();
   code_pages_.clear();
   by_key_.clear();
+  movable_.clear();
   blocks_.clear();
   marks_.clear();
+  relocations_.clear();
   sites_.clear();
   for (Missed& m : missed_) m.number = ~u32{0};
   cache_->reset(stub_bytes_);
@@ -168,6 +170,7 @@ void Translator::kill(Block& block) {
     if (exit.from->valid) backend_->unchain(exit);
   }
   by_key_.erase(block);
+  if (block.movable) movable_.erase(block);
 }
 
 // Pages that became something else have been reported to code_written. A20 moves them all without a word.

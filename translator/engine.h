@@ -89,6 +89,10 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
 
   u8* find_code();
   Block* translate(const BlockKey& key, const Walk& walk);
+  Block* copy(const Block& from, const BlockKey& key);
+  void verify(const Block& block, const std::string& offence) const;
+  bool is_checked(u64 phys) const { return !checked_.empty() && checked_.contains(phys); }
+  void add(Block& block);
   void register_pages(Block& block);
   void link(Exit& exit, Block& to);
   Site& site(u32 number);
@@ -141,9 +145,11 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   std::unordered_set<u64> checked_;  // physical addresses of instructions that windows do not suit
 
   std::deque<Block> blocks_;  // in the order of their code
-  BlockIndex by_key_{blocks_};
+  BlockIndex<ByKey> by_key_{blocks_};
+  BlockIndex<ByPhysical> movable_{blocks_};  // one of each
   Draft draft_;
   Arena<Mark> marks_{1u << 24};
+  Arena<Relocation> relocations_{1u << 25};
   Arena<Site> sites_{1u << 20};  // of callouts by design
   // Those of lane misses, decoded again when they happen.
   struct Missed {

@@ -32,6 +32,10 @@ class Backend {
   // Emits the block's code from the draft; fills Block::code, entry, host_size, exits, the draft's marks, and takes the
   // sites that it needs. False: no room in the cache.
   virtual bool emit(Block& block, Draft& draft) = 0;
+  // Gives `to`, which is `from` at another EIP under another number, its code. False: no room in the cache.
+  virtual bool copy(const Block& from, Block& to) = 0;
+  // A copy of this block would be what emitting its draft there gives.
+  virtual bool moves_well(const Block& block, Draft& draft) const = 0;
   // The independent verifier's verdict on a block just emitted: empty, or the offence.
   virtual std::string verify(const Block& block) const = 0;
   // Points an exit at a block; back at its own cold path; or makes that path go through the dispatch table for good.

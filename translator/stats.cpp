@@ -15,6 +15,7 @@ struct Named {
 
 std::vector<Named> totals(const Statistics& s) {
   return {{"translations", s.translations},
+          {"translations_copied", s.copies},
           {"guest_insns", s.guest_insns},
           {"guest_bytes", s.guest_bytes},
           {"host_bytes", s.host_bytes},

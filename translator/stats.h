@@ -20,6 +20,7 @@ struct Statistics {
   };
   std::array<Kind, kOpCount + 1> callouts{};
   u64 translations = 0;
+  u64 copies = 0;  // of them, of code translated for another address before
   u64 guest_insns = 0;
   u64 guest_bytes = 0;
   u64 host_bytes = 0;

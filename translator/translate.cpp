@@ -32,8 +32,16 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   const Phys at(key.phys);
   const u8* host = memory_.host(at);
   if (host == nullptr || code_pages_.deaths(page_of(at)) > kThrashing) return nullptr;
-  if (!sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns)) flush_now();
+  if (!sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns) || !relocations_.has_room(kMostRelocations))
+    flush_now();
   Cpu& cpu = *cpu_;
+  if (const Block* twin = movable_.find(key)) {
+    if (Block* block = copy(*twin, key)) {
+      if (options_.verify) verify(*block, backend_->verify(*block));
+      stats_.translation_cycles += __rdtsc() - start;
+      return block;
+    }
+  }
 
   std::span<const u8> next_page;
   u64 second = ~u64{0};
@@ -58,32 +66,30 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   }
   if (block.guest_size > room) block.second_page = second;
   block.window = windows_ && (key.mode.user() ? key.mode.window() : options_.always_windows || is_hot(page_of(at)));
-  if (block.window && !checked_.empty())
-    for (u32 i = 0; i < block.count; ++i) draft_.marks[i].checked = checked_.contains(key.phys + draft_.marks[i].guest);
+  if (block.window)
+    for (u32 i = 0; i < block.count; ++i) draft_.marks[i].checked = is_checked(key.phys + draft_.marks[i].guest);
   if (!backend_->emit(block, draft_)) {
     blocks_.pop_back();
     flush_now();
     return translate(key, {});
   }
-  if (options_.verify) {
-    const std::string offence = backend_->verify(block);
-    if (!offence.empty()) {
-      for (u32 i = 0; i < block.count; ++i)
-        warn("%s", disassemble(draft_.insns[i], key.eip + draft_.marks[i].guest, key.size()).c_str());
-      warn("%s\n%s", offence.c_str(), backend_->listing({block.code, block.host_size}).c_str());
-    }
-    CHECK(offence.empty());
-  }
   sites_.take(draft_.site_count);
   block.marks = marks_.take(block.count);
   std::copy_n(draft_.marks, block.count, block.marks);
-  by_key_.insert(block);
-  register_pages(block);
-  ++stats_.translations;
-  stats_.window_blocks += block.window ? 1 : 0;
-  stats_.guest_insns += block.count;
-  stats_.guest_bytes += block.guest_size;
-  stats_.host_bytes += block.host_size;
+  block.relocations = draft_.relocations;
+  block.relocation_count = draft_.relocation_count;
+  if (options_.verify) {
+    verify(block, backend_->verify(block));
+    if (block.movable && !backend_->moves_well(block, draft_)) verify(block, "copies would differ");
+  }
+  block.movable = block.movable && key.mode.user();  // supervisors stay where they are
+  if (block.movable) {
+    Relocation* kept = relocations_.take(block.relocation_count);
+    std::copy_n(draft_.relocations, block.relocation_count, kept);
+    block.relocations = kept;
+    movable_.insert(block);
+  }
+  add(block);
   stats_.callouts_made += draft_.site_count;
   for (u32 i = 0; i < block.count; ++i) {
     const Op op = draft_.insns[i].op;
@@ -93,6 +99,57 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   stats_.translation_cycles += __rdtsc() - start;
   if (log_on(Log::kInAsm) || log_on(Log::kOutAsm)) trace(block);
   return &block;
+}
+
+// A library lies at another address in each process. Translating it once per process costs ten times what copying does.
+Block* Translator::copy(const Block& from, const BlockKey& key) {
+  for (u32 i = 0; from.window && i < from.count; ++i) {
+    if (from.marks[i].checked == is_checked(key.phys + from.marks[i].guest)) continue;
+    movable_.erase(from);  // out of date
+    return nullptr;
+  }
+  const u32 id = static_cast<u32>(blocks_.size());
+  Block& block = blocks_.emplace_back(from);
+  block.key = key;
+  block.id = id;
+  block.incoming = nullptr;
+  for (Exit& exit : block.exits) {
+    exit.eip += key.eip - from.key.eip;
+    exit.next = nullptr;
+    exit.from = &block;
+  }
+  if (!backend_->copy(from, block)) {
+    blocks_.pop_back();
+    flush_now();
+    return nullptr;
+  }
+  block.marks = marks_.take(block.count);
+  std::copy_n(from.marks, block.count, block.marks);
+  add(block);
+  ++stats_.copies;
+  if (log_on(Log::kInAsm))
+    log(Log::kInAsm, "block %08x at %p: copy of %08x at %p", key.linear, static_cast<const void*>(block.code),
+        from.key.linear, static_cast<const void*>(from.code));
+  return &block;
+}
+
+// The block is in the draft, or is a copy of one that was.
+void Translator::verify(const Block& block, const std::string& offence) const {
+  if (offence.empty()) return;
+  for (u32 i = 0; i < block.count; ++i)
+    warn("%s", disassemble(draft_.insns[i], block.key.eip + draft_.marks[i].guest, block.key.size()).c_str());
+  warn("%s\n%s", offence.c_str(), backend_->listing({block.code, block.host_size}).c_str());
+  CHECK(offence.empty());
+}
+
+void Translator::add(Block& block) {
+  by_key_.insert(block);
+  register_pages(block);
+  ++stats_.translations;
+  stats_.window_blocks += block.window ? 1 : 0;
+  stats_.guest_insns += block.count;
+  stats_.guest_bytes += block.guest_size;
+  stats_.host_bytes += block.host_size;
 }
 
 void Translator::register_pages(Block& block) {

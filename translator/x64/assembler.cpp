@@ -249,6 +249,7 @@ void Assembler::jecxz(const Gp&, Label to) {
 void Assembler::relative(u8 opcode, u64 absolute) {
   put(opcode);
   put32(static_cast<u32>(absolute - (address_ + offset() + 4)));
+  note(Relocation::Kind::kStub);
 }
 
 }  // namespace umbra::x64

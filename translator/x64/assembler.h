@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "cpu/base/log.h"
+#include "translator/block.h"
 #include "translator/x64/regs.h"
 
 namespace umbra::x64 {
@@ -25,6 +26,7 @@ class Assembler {
     address_ = address;
     labels_ = 0;
     fixups_ = 0;
+    relocations_ = 0;
   }
   u32 offset() const { return static_cast<u32>(at_ - begin_); }
 
@@ -35,6 +37,16 @@ class Assembler {
     return {labels_++};
   }
   void bind(Label label);  // may be called once for each label
+  // The four bytes just written depend on where the block lies. Distances to absolute targets note themselves.
+  void note(Relocation::Kind kind) {
+    if (relocations_ < std::size(relocation_)) {
+      relocation_[relocations_].offset = static_cast<u16>(offset() - 4);
+      relocation_[relocations_].kind = static_cast<u16>(kind);
+    }
+    ++relocations_;
+  }
+  bool noted_all() const { return relocations_ <= std::size(relocation_) && offset() <= Relocation::kReach; }
+  std::span<const Relocation> relocations() const { return {relocation_.data(), relocations_}; }
 
   void mov(const x86::Gp& to, const x86::Gp& from) { registers(to, 0x89, 0x88, from); }
   void mov(const x86::Gp& to, const x86::Mem& from) { memory(0x8b, 0x8a, to, from); }
@@ -167,10 +179,11 @@ class Assembler {
   u8* begin_ = nullptr;
   u8* at_ = nullptr;
   u64 address_ = 0;
-  u32 labels_ = 0, fixups_ = 0;
+  u32 labels_ = 0, fixups_ = 0, relocations_ = 0;
   std::array<u32, kMaxLabels> bound_;    // offset
   std::array<u32, kMaxLabels> waiting_;  // the first fixup of each
   std::array<Fixup, kMaxFixups> pending_;
+  std::array<Relocation, kMostRelocations> relocation_;
 };
 
 }  // namespace umbra::x64

@@ -3,7 +3,9 @@
 #include <sys/auxv.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "cpu/base/log.h"
 #include "translator/x64/verify.h"
@@ -13,6 +15,8 @@ namespace umbra::x64 {
 namespace {
 
 constexpr u32 kRedirectBytes = 11;  // MOV r11d, imm32; JMP rel32
+// An exit's cold path (Writer::cold_path): MOV r11d, imm32; MOV r8d, imm32; JMP rel32.
+constexpr u32 kLinkEip = 2, kLinkNumber = 8, kLinkJump = 13;
 
 void put_rel32(u8* at, const u8* field, const u8* target) {
   const i32 distance = static_cast<i32>(target - (field + 4));
@@ -35,10 +39,70 @@ bool X64Backend::emit(Block& block, Draft& draft) {
   writer.block();
   while (writer.size() < block.entry + kRedirectBytes) writer.a.int3();
   block.host_size = writer.size();
+  // Callouts know their EIP, 16-bit and limited code what it may reach.
+  block.movable = writer.a.noted_all() && draft.site_count == 0 && block.key.mode.code_32() &&
+                  block.key.cs_limit == 0xffffffff && !block.crosses();
+  draft.relocation_count = 0;
+  if (block.movable)
+    for (const Relocation& r : writer.a.relocations()) draft.relocations[draft.relocation_count++] = r;
   if (!cache_->has_room(block.host_size)) return false;
   block.code =
       roomy ? cache_->commit(block.host_size, block.id) : cache_->add({last_resort_.get(), block.host_size}, block.id);
   return true;
+}
+
+// The exits of a copy are not linked yet; their cold paths say themselves where their fields are.
+void X64Backend::move(u8* code, const u8* address, const Block& from, const Block& to) const {
+  const auto add = [&](u32 offset, u32 by) {
+    u32 value;
+    std::memcpy(&value, code + offset, 4);
+    value += by;
+    std::memcpy(code + offset, &value, 4);
+  };
+  const u32 moved = static_cast<u32>(address - from.code), eip = to.key.eip - from.key.eip;
+  for (const Relocation& r : std::span(from.relocations, from.relocation_count)) {
+    switch (static_cast<Relocation::Kind>(r.kind)) {
+      case Relocation::Kind::kStub:
+        add(r.offset, 0 - moved);
+        break;
+      case Relocation::Kind::kEip:
+        add(r.offset, eip);
+        break;
+      case Relocation::Kind::kSite:
+        add(r.offset, site_number(to.id, 0) - site_number(from.id, 0));
+        break;
+    }
+  }
+  for (u32 i = 0; i < to.exit_count; ++i) {
+    const Exit& exit = to.exits[i];
+    add(exit.cold + kLinkEip, eip);
+    add(exit.cold + kLinkNumber, 2 * (to.id - from.id));
+    put_rel32(code + exit.cold + kLinkJump, address + exit.cold + kLinkJump, stubs_.link);
+    put_rel32(code + exit.rel32, code + exit.rel32, code + exit.cold);
+  }
+}
+
+bool X64Backend::copy(const Block& from, Block& to) {
+  if (!cache_->has_room(from.host_size)) return false;
+  u8* code = cache_->writable_next();
+  std::memcpy(code, from.code, from.host_size);
+  move(code, cache_->next(), from, to);
+  to.code = cache_->commit(from.host_size, to.id);
+  return true;
+}
+
+bool X64Backend::moves_well(const Block& block, Draft& draft) const {
+  Block elsewhere = block;
+  elsewhere.id += 3;
+  elsewhere.key.eip += 5 * kPageSize;
+  elsewhere.key.linear += 5 * kPageSize;
+  const u8* address = block.code + 0x1230;
+  std::vector<u8> moved(block.code, block.code + block.host_size), emitted(Writer::kMostBytes);
+  move(moved.data(), address, block, elsewhere);
+  Writer writer(stubs_, elsewhere, draft);
+  writer.a.start(emitted.data(), reinterpret_cast<u64>(address));
+  writer.block();
+  return std::equal(moved.begin(), moved.begin() + std::min(writer.size(), block.host_size), emitted.begin());
 }
 
 std::string X64Backend::verify(const Block& block) const { return x64::verify({block.code, block.host_size}, stubs_); }
@@ -55,10 +119,7 @@ void X64Backend::chain(const Exit& exit, const Block& to) {
 
 void X64Backend::unchain(const Exit& exit) { point(exit.from->code + exit.rel32, exit.from->code + exit.cold); }
 
-void X64Backend::give_up(const Exit& exit) {
-  constexpr u32 kLinkJump = 13;  // behind the two loads of a cold path (Writer::cold_path)
-  point(exit.from->code + exit.cold + kLinkJump, stubs_.dispatch);
-}
+void X64Backend::give_up(const Exit& exit) { point(exit.from->code + exit.cold + kLinkJump, stubs_.dispatch); }
 
 void X64Backend::redirect(const Block& block) {
   u8 hop[2] = {0xeb, static_cast<u8>(block.entry - 2)};

@@ -12,6 +12,8 @@ class X64Backend final : public Backend {
   const char* name() const override { return "x64"; }
   void start(CodeCache& cache, const Entries& entries) override;
   bool emit(Block& block, Draft& draft) override;
+  bool copy(const Block& from, Block& to) override;
+  bool moves_well(const Block& block, Draft& draft) const override;
   std::string verify(const Block& block) const override;
   void chain(const Exit& exit, const Block& to) override;
   void unchain(const Exit& exit) override;
@@ -28,6 +30,8 @@ class X64Backend final : public Backend {
 
  private:
   void point(u8* field, const u8* target);
+  // Changes the code of `from`, copied, to that of `to`, which will run at `address`.
+  void move(u8* code, const u8* address, const Block& from, const Block& to) const;
   CodeCache* cache_ = nullptr;
   Stubs stubs_;
   std::unique_ptr<u8[]> last_resort_;

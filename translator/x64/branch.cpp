@@ -25,6 +25,7 @@ void Writer::dispatch() {
 
 void Writer::dispatch_to(u32 eip) {
   a.mov(kTarget32, eip);
+  a.note(Relocation::Kind::kEip);
   dispatch();
 }
 
@@ -156,6 +157,7 @@ bool Writer::jump_or_call() {
   if (call) {
     stack_lane(-static_cast<i32>(size), size, Way::kStore);
     a.mov(sized(operand_, size), size == 4 ? now_.next_eip : now_.next_eip & 0xffff);
+    if (size == 4) a.note(Relocation::Kind::kEip);
   }
   if (to.kind == OperandKind::kReg) {  // read before ESP moves
     if (size == 4) {

@@ -127,11 +127,16 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
   if (now_.flags_live) restore_flags();
 }
 
+void Writer::name_site(u32 index) {
+  a.mov(kEntry32, site_number(block_.id, index));
+  a.note(Relocation::Kind::kSite);
+}
+
 void Writer::cold_path(const Cold& cold) {
   a.bind(cold.enter);
   switch (cold.kind) {
     case Cold::Kind::kMiss:
-      a.mov(kEntry32, site_number(block_.id, cold.index));
+      name_site(cold.index);
       a.jmp(reinterpret_cast<u64>(cold.flags_saved ? stubs_.missed_saved : stubs_.missed));
       break;
     case Cold::Kind::kMisaligned:  // fine unless it crosses the page
@@ -149,6 +154,7 @@ void Writer::cold_path(const Cold& cold) {
       break;
     case Cold::Kind::kFar:
       a.mov(kTarget32, cold.eip);
+      a.note(Relocation::Kind::kEip);
       a.jmp(reinterpret_cast<u64>(stubs_.dispatch));
       break;
     case Cold::Kind::kFpu:

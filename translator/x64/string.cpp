@@ -105,7 +105,7 @@ void Writer::repeated(StringOp op, u32 size) {
   const StringForm form = insn.address_size == 2 ? StringForm::kShort
                           : flat                 ? StringForm::kFlat
                                                  : StringForm::kSegments;
-  a.mov(kEntry32, site_number(block_.id, now_.index));
+  name_site(now_.index);
   if (form != StringForm::kFlat) a.mov(kTarget32, offsetof(CpuState, seg) + insn.segment * sizeof(Segment));
   a.mov(gpr_slot(kEsp), rsp);
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));

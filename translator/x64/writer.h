@@ -110,6 +110,7 @@ class Writer {
   void callout();
   bool checked() const { return draft_.marks[now_.index].checked; }
   void cold_paths();
+  void name_site(u32 index);
   void cold_path(const Cold& cold);
   Label miss_label();
   void later(const Cold& cold) {
