@@ -94,7 +94,7 @@ Machine::Machine(MachineConfig config, std::unique_ptr<PhysicalMemory> memory, s
       fw_cfg_(*memory_),
       piix3_(piix_irqs_, wire(kReset)),
       ide_(clock_, *memory_, isa_.line(irq::kIde[0]), isa_.line(irq::kIde[1])),
-      ide_function_(ide_.bus_master()),
+      ide_function_(ide_.bus_master(), [this](bool on) { ide_.grant_bus(on); }),
       pm_(clock_, isa_.line(irq::kSci, IrqSource::kSci), [this](Piix4Pm::Sleep sleep) { sleep_state(sleep); }),
       fdc_(clock_, isa_.line(irq::kFloppy)) {
   std::copy(bios.begin(), bios.end(), memory_->base() + bios_offset(config_));

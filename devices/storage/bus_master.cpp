@@ -1,6 +1,7 @@
 #include "devices/storage/bus_master.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace umbra {
 
@@ -49,6 +50,11 @@ void BusMaster::write(u32 offset, u8 value) {
 void BusMaster::reset() {
   r_ = {};
   walk_ = {};
+}
+
+void BusMaster::set_granted(bool on) {
+  const bool was = std::exchange(granted_, on);
+  if (on && !was && active()) started_();
 }
 
 bool BusMaster::next_region() {

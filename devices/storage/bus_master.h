@@ -21,8 +21,11 @@ class BusMaster {
   void reset();
   void state(Archive& a);
 
+  // The function's right to the PCI bus, which its command register gives. A transfer without it waits.
+  void set_granted(bool on);
+
   // The drive's side. Fewer bytes than asked for: the table has ended.
-  bool active() const { return (r_.status & kActive) != 0; }
+  bool active() const { return granted_ && (r_.status & kActive) != 0; }
   std::size_t to_memory(const u8* from, std::size_t size);
   std::size_t from_memory(u8* to, std::size_t size);
   void drive_done();   // the command is over; Active stays set if the table describes more than was moved
@@ -39,6 +42,7 @@ class BusMaster {
 
   GuestMemory& memory_;
   std::function<void()> started_;
+  bool granted_ = true;  // a copy of configuration space's bit
   struct Regs {
     u8 command = 0;
     u8 status = 0;

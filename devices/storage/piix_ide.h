@@ -18,6 +18,9 @@ class PiixIde final : public Device {
 
   IdeChannel& channel(unsigned n) { return channels_[n]; }
   BusTarget& bus_master() { return bus_master_; }  // 16 bytes
+  void grant_bus(bool on) {
+    for (IdeChannel& channel : channels_) channel.bus_master().set_granted(on);
+  }
 
   // Drives by their usual number: 0 primary master … 3 secondary slave. Null if it is not of that kind.
   AtaDisk* disk(unsigned n) { return channels_[n / 2].disk(n % 2); }

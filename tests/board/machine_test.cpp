@@ -319,3 +319,30 @@ TEST_CASE("What cannot be had is said in a sentence") {
         std::string::npos);
   CHECK(error([](MachineConfig& c) { c.drives.push_back({}); }).find("image") != std::string::npos);
 }
+
+TEST_CASE("The IDE function's DMA waits for the bus master bit of its command register") {
+  MachineConfig c = BoardRig::config();
+  TempFolder folder;
+  c.drives.push_back({DriveConfig::Kind::kDisk, 0, folder.write("disk.img", std::string(512 * 64, 'd')), false, false});
+  RomRig r({}, std::move(c));
+  r.config(1, 1, 0x20, 0xc000, 4);
+  r.config(1, 1, 0x04, 1, 2);  // I/O, but no bus master
+  r.store(0x1000, 0x20000, 4);
+  r.store(0x1004, 0x80000200, 4);
+  r.out(0xc004, 0x1000, 4);
+  for (const auto& [port, value] :
+       {std::pair<u16, u8>{0x1f6, 0xe0}, {0x1f2, 1}, {0x1f3, 0}, {0x1f4, 0}, {0x1f5, 0}, {0x1f7, 0xc8}})
+    r.out(port, value, 1);
+  r.out(0xc000, 9, 1);
+  const auto settle = [&] {
+    r.machine().ide().quiesce();
+    r.machine().clock().run_due();
+  };
+  settle();
+  CHECK(r.load(0x20000, 1) != 'd');
+  CHECK((r.in(0xc002, 1) & 1) != 0);
+  r.config(1, 1, 0x04, 5, 2);
+  settle();
+  CHECK(r.load(0x20000, 1) == 'd');
+  CHECK((r.in(0xc002, 1) & 5) == 4);
+}

@@ -442,6 +442,24 @@ TEST_CASE("DMA reads and writes go through the descriptor table") {
   CHECK(medium_bytes(m, 900, 4) == expected(10, 4));
 }
 
+TEST_CASE("DMA waits until the function may use the PCI bus") {
+  IdeRig rig;
+  rig.add_disk(0, 1000);
+  rig.ide.grant_bus(false);
+  rig.prd(0x1000, 0x20000, 512, true);
+  rig.lba28(10, 1);
+  rig.command(0xc8);
+  rig.start_dma(0x1000, true);
+  rig.run_due();
+  CHECK_FALSE(rig.irq());
+  CHECK(rig.bm(2) == 0x01);  // active, and nothing moves
+  CHECK(ram_bytes(rig, 0x20000, 512) != expected(10, 1));
+  rig.ide.grant_bus(true);
+  CHECK(rig.irq());
+  CHECK(rig.bm(2) == 0x04);
+  CHECK(ram_bytes(rig, 0x20000, 512) == expected(10, 1));
+}
+
 TEST_CASE("a long DMA transfer is moved in parts, between which the processor runs") {
   IdeRig rig;
   SlowMedium& m = rig.add_disk(0, 5000);
