@@ -1,6 +1,7 @@
 #include "frontend/program.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 
 #include "cpu/base/log.h"
@@ -64,6 +65,7 @@ int run_program(Options& o) {
     case Options::Action::kRun:
       break;
   }
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error of the write, whichever thread it comes from
   for (const std::string& note : o.notes) std::fprintf(stderr, "umbra: %s\n", note.c_str());
   g_log_mask = o.log_mask;
   if (Status s = set_log_file(o.log_file); !s) {
