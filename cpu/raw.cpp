@@ -56,6 +56,12 @@ FlagUse one_byte_use(const RawLayout& r) {
   switch (op) {
     case 0x9d:  // POPF
       return {0, kAll};
+    case 0x06:
+    case 0x0e:
+    case 0x16:
+    case 0x1e:
+    case 0x60:
+    case 0x61:
     case 0x68:
     case 0x6a:
     case 0x8d:
@@ -145,6 +151,11 @@ FlagUse two_byte_use(const RawLayout& r) {
   if (op >= 0x40 && op <= 0x4f) return {condition_reads(op), 0};
   if (op >= 0x80 && op <= 0x9f) return {condition_reads(op), 0};
   switch (op) {
+    case 0x20:
+    case 0x77:
+    case 0xa0:
+    case 0xa8:
+      return {};
     case 0xa3:
     case 0xab:
     case 0xb3:
@@ -277,6 +288,8 @@ MemoryUse two_byte_memory(const RawLayout& r) {
       return MemoryUse::kModify;
     case 0xc7:
       return reg == 1 ? MemoryUse::kModify : MemoryUse::kNone;
+    case 0xae:
+      return reg == 3 ? MemoryUse::kStore : MemoryUse::kNone;  // STMXCSR
     case 0xaf:
     case 0xb6:
     case 0xb7:

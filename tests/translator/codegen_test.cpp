@@ -50,6 +50,21 @@ const std::vector<std::vector<u8>> kForms = {
     {0x66, 0x9d},                                // popf
     {0x0f, 0x31},                                // rdtsc
     {0x8c, 0xd8},                                // mov eax, ds
+    {0x8c, 0x1b},                                // mov [ebx], ds
+    {0x1e},                                      // push ds
+    {0x0f, 0x20, 0xd0},                          // mov eax, cr2
+    {0x60},                                      // pushad
+    {0x61},                                      // popad
+    {0xd7},                                      // xlatb
+    {0x0f, 0xa3, 0x03},                          // bt [ebx], eax
+    {0xf0, 0x0f, 0xab, 0x03},                    // lock bts [ebx], eax
+    {0xa4},                                      // movsb
+    {0xae},                                      // scasb
+    {0xf3, 0xa5},                                // rep movsd
+    {0xf2, 0xae},                                // repne scasb
+    {0xd9, 0x2b},                                // fldcw [ebx]
+    {0xdf, 0xe0},                                // fnstsw ax
+    {0x9b},                                      // fwait
     {0xd9, 0x03},                                // fld dword [ebx]
     {0x0f, 0x58, 0x03},                          // addps xmm0, [ebx]
     {0x0f, 0x0b},                                // ud2: a callout

@@ -65,8 +65,6 @@ void lock_step(const Run& run) {
       constexpr u8 kStrings[] = {0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf};
       std::vector<u8> first{kStrings[s.pick(10)]};
       if (s.chance(20)) first.insert(first.begin(), 0x66);
-      if (s.chance(20)) first.insert(first.begin(), 0x67);
-      if (s.chance(10)) first.insert(first.begin(), 0x64);
       if (s.chance(60)) first.insert(first.begin(), static_cast<u8>(0xf2 + s.pick(2)));
       code.insert(code.begin(), first.begin(), first.end());
     }

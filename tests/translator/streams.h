@@ -24,8 +24,13 @@ struct Streams {
     const u32 t = info(insn.op).traits;
     if ((t & (trait::privileged | trait::io | trait::ends_block | trait::branch)) != 0) return false;
     if (((t & (trait::fpu | trait::sse)) != 0) != fpu) return false;
-    for (const Operand& o : insn.operands)
-      if (o.kind == OperandKind::kSeg || o.kind == OperandKind::kCr || o.kind == OperandKind::kDr) return false;
+    const bool reads = insn.op == Op::kPush || insn.op == Op::kMov;
+    for (const Operand& o : insn.operands) {
+      const bool segment = o.kind == OperandKind::kSeg, control = o.kind == OperandKind::kCr && o.reg != 4;
+      const bool read = reads && (insn.op == Op::kPush || &o != &insn.operands[0]);
+      if ((segment || control) && !read) return false;
+      if (o.kind == OperandKind::kDr || (o.kind == OperandKind::kCr && !control)) return false;
+    }
     switch (insn.op) {
       case Op::kRdtsc:
       case Op::kCpuid:

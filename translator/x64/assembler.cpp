@@ -88,6 +88,13 @@ void Assembler::movzx(const Gp& to, const Mem& from) {
   modrm_memory(to.id(), from);
 }
 
+void Assembler::movsx(const Gp& to, const Gp& from) {
+  prefix(8, to.id(), kNone, from.id(), false);
+  if (from.size() == 2) put(0x0f);
+  put(from.size() == 2 ? 0xbf : 0x63);
+  put(static_cast<u8>(0xc0 | (to.id() & 7) << 3 | (from.id() & 7)));
+}
+
 void Assembler::move_immediate(const Gp& to, u64 value) {
   const bool wide = to.size() == 8 && value > 0xffffffff;
   prefix(wide ? 8 : to.size() == 2 ? 2 : 4, 0, kNone, to.id(), false);
@@ -154,6 +161,14 @@ void Assembler::shrx(const Gp& to, const Gp& from, const Gp& count) {
   put(static_cast<u8>(0xc0 | (to.id() & 7) << 3 | (from.id() & 7)));
 }
 
+void Assembler::pext(const Gp& to, const Gp& from, const Gp& mask) {
+  put(0xc4);
+  put(static_cast<u8>(0x42 | (to.id() < 8 ? 0x80 : 0) | (mask.id() < 8 ? 0x20 : 0)));
+  put(static_cast<u8>((to.size() == 8 ? 0x82 : 0x02) | (~from.id() & 15) << 3));
+  put(0xf5);
+  put(static_cast<u8>(0xc0 | (to.id() & 7) << 3 | (mask.id() & 7)));
+}
+
 void Assembler::mulx(const Gp& high, const Gp& low, const Mem& by) {
   put(0xc4);
   put(static_cast<u8>(0x42 | (high.id() < 8 ? 0x80 : 0) | (by.baseId() < 8 ? 0x20 : 0)));
@@ -170,6 +185,20 @@ void Assembler::two_byte_group(u8 opcode, unsigned extension, const Gp& r, unsig
   put(static_cast<u8>(immediate));
 }
 
+void Assembler::bit_test(u8 opcode, const Gp& word, const Gp& bit) {
+  prefix(word.size(), bit.id(), kNone, word.id(), false);
+  put(0x0f);
+  put(opcode);
+  put(static_cast<u8>(0xc0 | (bit.id() & 7) << 3 | (word.id() & 7)));
+}
+
+void Assembler::bit_test(u8 opcode, const Mem& word, const Gp& bit) {
+  memory_head(bit.size(), bit.id(), false, word);
+  put(0x0f);
+  put(opcode);
+  modrm_memory(bit.id(), word);
+}
+
 void Assembler::setcc(CondCode cc, const Gp& byte) {
   prefix(1, 0, kNone, byte.id(), needs_rex(byte));
   put(0x0f);
@@ -182,6 +211,12 @@ void Assembler::extended(unsigned extension, const Mem& m) {
   put(0x0f);
   put(0xae);
   modrm_memory(extension, m);
+}
+
+void Assembler::fldcw(const Mem& m) {
+  memory_head(4, 0, false, m);
+  put(0xd9);
+  modrm_memory(5, m);
 }
 
 // --- transfers -------------------------------------------------------------------------------------------------------

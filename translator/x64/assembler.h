@@ -61,6 +61,7 @@ class Assembler {
   }
   void movzx(const x86::Gp& to, const x86::Gp& from);
   void movzx(const x86::Gp& to, const x86::Mem& from);
+  void movsx(const x86::Gp& to, const x86::Gp& from);  // to 64 bits, from 16 or 32
   void lea(const x86::Gp& to, const x86::Mem& from) { memory(0x8d, 0x8d, to, from); }
   void xchg(const x86::Gp& a, const x86::Gp& b) { registers(a, 0x87, 0x86, b); }
 
@@ -108,6 +109,12 @@ class Assembler {
   }
   void not_(const x86::Gp& r) { one_operand(0xf7, 0xf6, 2, r); }
   void neg(const x86::Gp& r) { one_operand(0xf7, 0xf6, 3, r); }
+  void pext(const x86::Gp& to, const x86::Gp& from, const x86::Gp& mask);  // BMI2: no flags
+  // BT, BTS, BTR or BTC by its opcode (0F A3 …), with the bit's number in a register. In memory it must lie in the
+  // word.
+  void bit_test(u8 opcode, const x86::Gp& word, const x86::Gp& bit);
+  void bit_test(u8 opcode, const x86::Mem& word, const x86::Gp& bit);
+  void lock() { put(0xf0); }
   void bt(const x86::Gp& r, unsigned bit) { two_byte_group(0xba, 4, r, bit); }
   void bts(const x86::Gp& r, unsigned bit) { two_byte_group(0xba, 5, r, bit); }
   void btr(const x86::Gp& r, unsigned bit) { two_byte_group(0xba, 6, r, bit); }
@@ -118,6 +125,8 @@ class Assembler {
   void int3() { put(0xcc); }
   void fxrstor(const x86::Mem& m) { extended(1, m); }
   void fxsave(const x86::Mem& m) { extended(0, m); }
+  void ldmxcsr(const x86::Mem& m) { extended(2, m); }
+  void fldcw(const x86::Mem& m);
 
   // Forward jumps take the long form, which can be patched; backward ones the shortest.
   void jmp(Label to);

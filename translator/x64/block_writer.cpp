@@ -88,20 +88,6 @@ bool Writer::flag_instruction() {
   return true;
 }
 
-bool Writer::move_from_segment() {
-  const Insn& insn = *now_.insn;
-  const Operand& to = insn.operands[0];
-  const Operand& from = insn.operands[1];
-  if (to.kind != OperandKind::kReg || from.kind != OperandKind::kSeg || now_.raw.lock) return false;
-  const std::size_t at = offsetof(CpuState, seg) + from.reg * sizeof(Segment) + offsetof(Segment, selector);
-  if (insn.operand_size == 4) {
-    a.movzx(guest32(to.reg), state_at(at, 2));
-  } else {
-    a.mov(gpw(to.reg), state_at(at, 2));
-  }
-  return true;
-}
-
 // x87, MMX and SSE run on the host's units with the guest's state in them. Whatever can raise an unmasked exception,
 // changes control words or shows instruction pointers is a callout, by mode or by its row.
 bool Writer::fpu_instruction() {
@@ -111,9 +97,12 @@ bool Writer::fpu_instruction() {
   if ((traits & trait::fpu) != 0 && !mode.x87()) return false;
   if ((traits & trait::sse) != 0 && !mode.sse()) return false;
   const RawLayout& r = now_.raw;
+  if (r.lock) return false;
+  if (insn.op == Op::kFwait) return true;  // every exception is masked
+  if (insn.op == Op::kFldcw || insn.op == Op::kLdmxcsr) return load_control_word();
   const bool memory_copied = memory_use(insn, r) != MemoryUse::kNone;
   const bool mask_store = r.map == 1 && r.opcode == 0xf7;  // MASKMOVQ stores through EDI
-  if (r.lock || mask_store || (r.is_memory() && !memory_copied) || (memory_copied && !mode.lanes())) return false;
+  if (mask_store || (r.is_memory() && !memory_copied) || (memory_copied && !mode.lanes())) return false;
   need_fpu();
   return copy();
 }

@@ -143,7 +143,7 @@ bool Writer::jump_or_call() {
       if (!indirect_allowed()) return false;
       break;
     case OperandKind::kMem:
-      if (!indirect_allowed() || (call && block_.key.mode.segment(kSs) == SegClass::kChecked)) return false;
+      if (!indirect_allowed()) return false;
       memory_lane(size, Way::kLoad);
       if (size == 4) {
         a.mov(kTarget32, operand_);

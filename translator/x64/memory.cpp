@@ -113,7 +113,7 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
     cold.back = aligned;
     cold.miss = miss;
     cold.size = size;
-    const u32 mask = size <= 2 ? 1 : size <= 4 ? 3 : size <= 8 ? 7 : 15;
+    const u32 mask = size <= 2 ? 1 : size <= 4 ? 3 : size <= 8 ? 7 : size <= 16 ? 15 : 31;
     a.test(kLinear.r8(), mask);
     a.jnz(cold.enter);
     later(cold);

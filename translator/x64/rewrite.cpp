@@ -112,13 +112,15 @@ void Writer::lea() {
 bool Writer::copy() {
   const Insn& insn = *now_.insn;
   const RawLayout& r = now_.raw;
-  if (touches_special_register(insn)) return move_from_segment();
+  if (touches_special_register(insn)) return move_special();
   if (is_hint(r)) return r.lock ? false : true;
   if (r.map == 0 && r.opcode == 0x8d) {
     if (!r.is_memory()) return false;
     lea();
     return true;
   }
+  if (reaches_bits()) return bit_string();
+  if (insn.op == Op::kXlat) return xlat();
   const MemoryUse use = memory_use(insn, r);
   if (use == MemoryUse::kNone) {
     if (r.is_memory() || r.lock) return false;  // LOCK with registers is #UD

@@ -1,4 +1,5 @@
-// PUSH, POP and LEAVE: the slot is checked first, ESP moves last, and nothing in between touches the flags.
+// PUSH, POP, PUSHA, POPA and LEAVE: the slot is checked first, ESP moves last, and nothing in between touches the
+// flags.
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -43,6 +44,12 @@ bool Writer::stack() {
       return pop();
     case Op::kLeave:
       return leave();
+    case Op::kPusha:
+    case Op::kPushad:
+      return push_all();
+    case Op::kPopa:
+    case Op::kPopad:
+      return pop_all();
     default:
       return false;
   }
@@ -63,7 +70,6 @@ bool Writer::push() {
       a.mov(sized(operand_, size), insn.imm & (size == 4 ? 0xffffffff : 0xffff));
       break;
     case OperandKind::kMem:
-      if (block_.key.mode.segment(kSs) == SegClass::kChecked) return false;  // its check needs kTarget
       memory_lane(size, Way::kLoad);
       a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
       stack_lane(step, size, Way::kStore);
@@ -106,8 +112,7 @@ bool Writer::pop_to_memory() {
   const Insn& insn = *now_.insn;
   const Mode mode = block_.key.mode;
   const u32 size = insn.operand_size;
-  const bool checked = mode.segment(kSs) == SegClass::kChecked || mode.segment(insn.segment) == SegClass::kChecked;
-  if (checked || (insn.base == kEsp && !mode.stack_32())) return false;  // a check needs kTarget
+  if (insn.base == kEsp && !mode.stack_32()) return false;
   const Gp value = size == 4 ? kTarget32 : kTarget.r16();
   stack_lane(0, size, Way::kLoad);
   a.mov(value, operand_);
@@ -122,17 +127,56 @@ bool Writer::pop_to_memory() {
 }
 
 bool Writer::leave() {
-  if (!block_.key.mode.stack_32() || now_.insn->operand_size != 4) return false;
-  if (direct(kSs)) {
+  const bool wide_stack = block_.key.mode.stack_32();
+  const u32 size = now_.insn->operand_size;
+  if (direct(kSs) && wide_stack) {
     operand_ = ptr(ebp);
     operand_.setSegment(gs);
   } else {
-    a.mov(kLinear32, ebp);
-    lane(kSs, 4, Way::kLoad);
+    wide_stack ? a.mov(kLinear32, ebp) : a.movzx(kLinear32, bp);
+    lane(kSs, size, Way::kLoad);
   }
-  a.mov(kTarget32, operand_);
-  a.lea(esp, ptr(rbp, 4));
-  a.mov(ebp, kTarget32);
+  a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
+  a.lea(kLinear32, ptr(rbp, static_cast<i32>(size)));
+  wide_stack ? a.mov(esp, kLinear32) : a.mov(sp, kLinear.r16());
+  size == 4 ? a.mov(ebp, kTarget32) : a.mov(bp, kTarget.r16());
+  return true;
+}
+
+// kLinear := the lowest of eight slots, from `displacement` on. They go through the table as one, so that either all
+// can be reached or the instruction has not begun.
+void Writer::eight_slots(i32 displacement, Way way) {
+  const u32 bytes = 8 * now_.insn->operand_size;
+  stack_slot(displacement);
+  if (!block_.key.mode.stack_32()) {
+    const Label miss = miss_label();
+    if (now_.flags_live) save_flags();
+    a.cmp(kLinear32, 0x10000 - bytes);
+    a.ja(miss);
+    if (now_.flags_live) restore_flags();
+  }
+  lane(kSs, bytes, way, true);
+}
+
+bool Writer::push_all() {
+  const u32 size = now_.insn->operand_size;
+  eight_slots(-8 * static_cast<i32>(size), Way::kStore);
+  for (unsigned r = 8; r-- > 0;) {
+    a.mov(operand_, size == 4 ? guest32(r) : gpw(r));
+    if (r != 0) a.lea(kLinear, ptr(kLinear, static_cast<i32>(size)));
+  }
+  move_esp(-8 * static_cast<i32>(size));
+  return true;
+}
+
+bool Writer::pop_all() {
+  const u32 size = now_.insn->operand_size;
+  eight_slots(0, Way::kLoad);
+  for (unsigned r = 8; r-- > 0;) {
+    if (r != kEsp) a.mov(size == 4 ? guest32(r) : gpw(r), operand_);
+    if (r != 0) a.lea(kLinear, ptr(kLinear, static_cast<i32>(size)));
+  }
+  move_esp(8 * static_cast<i32>(size));
   return true;
 }
 

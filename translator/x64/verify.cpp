@@ -151,6 +151,13 @@ bool is_string(const cs_insn& insn) {
   }
 }
 
+// With its bit's number in a register, one on memory reaches far: the number must just have been cut to size.
+bool is_far_bit_test(const cs_insn& insn) {
+  const cs_x86& x = insn.detail->x86;
+  const bool test = insn.id == X86_INS_BT || insn.id == X86_INS_BTS || insn.id == X86_INS_BTR || insn.id == X86_INS_BTC;
+  return test && x.operands[0].type == X86_OP_MEM && x.operands[1].type == X86_OP_REG;
+}
+
 class Verifier {
  public:
   Verifier(std::span<const u8> code, const Stubs& stubs) : code_(code), stubs_(stubs), listing_(code) {}
@@ -170,6 +177,8 @@ class Verifier {
   const char* offence(const cs_insn& insn) const {
     if (is_forbidden(insn.id) || listing_.in_group(insn, CS_GRP_PRIVILEGE)) return "forbidden instruction";
     if (is_string(insn)) return "string instruction on guest addresses";
+    if (is_far_bit_test(insn) && !(previous_ != nullptr && previous_->id == X86_INS_PEXT))
+      return "bits out of the word";
     const cs_x86& x = insn.detail->x86;
     const bool jump = listing_.in_group(insn, CS_GRP_JUMP), call = insn.id == X86_INS_CALL;
     for (u8 i = 0; i < x.op_count; ++i) {

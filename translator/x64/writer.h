@@ -66,6 +66,9 @@ class Writer {
   bool pop();
   bool pop_to_memory();
   bool leave();
+  bool push_all();
+  bool pop_all();
+  void eight_slots(i32 displacement, Way way);
   void stack_slot(i32 displacement);
   void stack_lane(i32 displacement, u32 size, Way way);
   void move_esp(i32 by);
@@ -100,12 +103,19 @@ class Writer {
   bool rdtsc();
   void gather_flags();
   void spread_flags();
-  // flags and system registers that are only data
   bool flag_instruction();
+  // bits.cpp
+  bool reaches_bits() const;
+  bool bit_string();
+  // move.cpp
+  bool move_special();
   bool move_from_segment();
+  bool move_from_control();
+  bool xlat();
   // x87, MMX, SSE
   bool fpu_instruction();
   void need_fpu();
+  bool load_control_word();  // x87_control.cpp
 
   void callout();
   bool checked() const { return draft_.marks[now_.index].checked; }
