@@ -22,6 +22,7 @@
 #include "devices/pci/i440fx.h"
 #include "devices/pci/pci_bus.h"
 #include "devices/pci/piix3.h"
+#include "devices/pci/piix3_ide.h"
 #include "devices/pci/piix4_pm.h"
 #include "devices/serial/parallel.h"
 #include "devices/serial/uart16550.h"
@@ -113,20 +114,24 @@ struct ChipsetBench {
   Hpet hpet{clock, [this](unsigned n) { return wire(32 + n); }, [this](bool on) { pit.disconnect_irq0(on); }};
   FwCfg fw_cfg{memory};
   TestDevice testdev{[](unsigned, bool) {}, [](Phys) {}};
+  DebugConsole debugcon{[](u8) {}};
+  DebugExit debug_exit{[](int) {}};
   PciBus bus;
   I440fx i440fx;
   Piix3 piix3{wires, wire(20)};
+  Piix3Ide piix3_ide{post, [](bool) {}};
   std::vector<Piix4Pm::Sleep> sleeps;
   Piix4Pm pm{clock, wire(9), [this](Piix4Pm::Sleep s) { sleeps.push_back(s); }};
 
   struct Range {
     BusTarget* target;
     u32 size;
-    unsigned widest = 1;
+    unsigned widest;
+    Device* chip;  // that it belongs to
   };
-  std::vector<Device*> devices{&pic,      &pit,    &port61,  &port92, &post,     &rtc,   &dma,
-                               &keyboard, &mouse,  &i8042,   &uart,   &parallel, &lapic, &ioapic,
-                               &hpet,     &fw_cfg, &testdev, &bus,    &i440fx,   &piix3, &pm};
+  std::vector<Device*> devices{&pic,     &pit,   &port61, &port92,   &post,      &rtc,    &dma,  &keyboard,
+                               &mouse,   &i8042, &uart,   &parallel, &lapic,     &ioapic, &hpet, &fw_cfg,
+                               &testdev, &bus,   &i440fx, &piix3,    &piix3_ide, &pm};
 
   ChipsetBench() {
     i8042.connect(keyboard, mouse);
@@ -135,40 +140,44 @@ struct ChipsetBench {
     lapic.on_eoi([this](u8 vector) { ioapic.eoi(vector); });
     bus.add(0, 0, i440fx);
     bus.add(1, 0, piix3);
+    bus.add(1, 1, piix3_ide);
     bus.add(1, 3, pm);
     bus.connect_reset_control(piix3.reset_control());
     for (Device* d : devices) d->reset();
   }
 
   std::vector<Range> ranges() {
-    std::vector<Range> all{{&pic.master_ports(), 2},
-                           {&pic.slave_ports(), 2},
-                           {&pic.elcr_ports(), 2},
-                           {&pit, 4},
-                           {&port61, 1},
-                           {&port92, 1},
-                           {&post, 1},
-                           {&rtc, 2},
-                           {&dma.low_ports(), 16},
-                           {&dma.high_ports(), 32},
-                           {&dma.page_ports(), 16},
-                           {&i8042.data_port(), 1},
-                           {&i8042.command_port(), 1},
-                           {&uart, 8},
-                           {&parallel, 4},
-                           {&lapic, LocalApic::kSize, 4},
-                           {&ioapic, IoApic::kSize, 4},
-                           {&hpet, Hpet::kSize, 4},
-                           {&fw_cfg.ports(), 2, 2},
-                           {&fw_cfg.dma_ports(), 8, 4},
-                           {&testdev.io_port(), 4, 4},
-                           {&testdev.irq_ports(), 24},
-                           {&testdev.memory(), TestDevice::kMemorySize, 4},
-                           {&bus.config_ports(), 8, 4},
-                           {&bus.mechanism2_ports(), 0x1000, 4},
-                           {&pm.apm_ports(), 2},
-                           {&pm.gpe_ports(), 4, 4}};
-    for (const PciRange& r : pm.ranges()) all.push_back({r.target, r.size, 4});
+    std::vector<Range> all{{&pic.master_ports(), 2, 1, &pic},
+                           {&pic.slave_ports(), 2, 1, &pic},
+                           {&pic.elcr_ports(), 2, 1, &pic},
+                           {&pit, 4, 1, &pit},
+                           {&port61, 1, 1, &port61},
+                           {&port92, 1, 1, &port92},
+                           {&post, 1, 1, &post},
+                           {&rtc, 2, 1, &rtc},
+                           {&dma.low_ports(), 16, 1, &dma},
+                           {&dma.high_ports(), 32, 1, &dma},
+                           {&dma.page_ports(), 16, 1, &dma},
+                           {&i8042.data_port(), 1, 1, &i8042},
+                           {&i8042.command_port(), 1, 1, &i8042},
+                           {&uart, 8, 1, &uart},
+                           {&parallel, 4, 1, &parallel},
+                           {&lapic, LocalApic::kSize, 4, &lapic},
+                           {&ioapic, IoApic::kSize, 4, &ioapic},
+                           {&hpet, Hpet::kSize, 4, &hpet},
+                           {&fw_cfg.ports(), 2, 2, &fw_cfg},
+                           {&fw_cfg.dma_ports(), 8, 4, &fw_cfg},
+                           {&testdev.io_port(), 4, 4, &testdev},
+                           {&testdev.flush_port(), 4, 4, &testdev},
+                           {&testdev.irq_ports(), 24, 1, &testdev},
+                           {&testdev.memory(), TestDevice::kMemorySize, 4, &testdev},
+                           {&debugcon, 1, 1, &debugcon},
+                           {&debug_exit, 4, 4, &debug_exit},
+                           {&bus.config_ports(), 8, 4, &bus},
+                           {&bus.mechanism2_ports(), 0x1000, 4, &bus},
+                           {&pm.apm_ports(), 2, 1, &pm},
+                           {&pm.gpe_ports(), 4, 4, &pm}};
+    for (const PciRange& r : pm.ranges()) all.push_back({r.target, r.size, 4, &pm});
     return all;
   }
 

@@ -25,7 +25,7 @@ void poke(ChipsetBench& b, const std::string& name) {
   else if (name == "dma")
     b.dma.low_ports().write(3, 9, 1);
   else if (name == "ps2kbd")
-    b.keyboard.key(0x1e, true);
+    b.keyboard.reset(), b.keyboard.key(0x1e, true);
   else if (name == "ps2mouse")
     b.mouse.send(0xf4);
   else if (name == "i8042")
@@ -50,6 +50,8 @@ void poke(ChipsetBench& b, const std::string& name) {
     b.i440fx.config_write(0x59, 0x30, 1);
   else if (name == "piix3")
     b.piix3.config_write(0x60, 0x0b, 1);
+  else if (name == "piix3-ide")
+    b.piix3_ide.config_write(0x44, 0x5a, 1);
   else if (name == "piix4pm")
     b.pm.config_write(0x40, 0x600, 4);
   else

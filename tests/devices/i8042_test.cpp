@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/devices/chipset_bench.h"
+#include "tests/devices/state_check.h"
 
 using namespace umbra;
 
@@ -300,4 +301,22 @@ TEST_CASE("Key names go both ways") {
   CHECK(key_from_name("pause") == kKeyPause);
   CHECK(key_from_name("kp_enter") == 0x9c);
   CHECK(key_from_name("no such key") == kKeyNone);
+}
+
+TEST_CASE("Indices of PS/2 queues out of a saved file are refused and leave the queue empty") {
+  Ps2Queue q;
+  q.push(1), q.push(2);
+  const std::vector<u8> good = saved_state(q);
+  REQUIRE(load_state(q, good));
+  unsigned refused = 0;
+  for (std::size_t at = 0; at < good.size(); ++at) {  // whichever byte holds an index
+    std::vector<u8> bad = good;
+    bad[at] = 0xff;
+    if (load_state(q, bad)) continue;
+    ++refused;
+    for (int i = 0; i < 300; ++i) q.push(static_cast<u8>(i));
+    CHECK(q.size() == Ps2Queue::kCapacity);
+    while (!q.empty()) q.pop();
+  }
+  CHECK(refused >= 2);
 }

@@ -1,6 +1,8 @@
-// Bytes as a script of port and MMIO traffic to every chip of the board at once, with keys, movements, serial input,
-// DMA requests and time between.
+// Bytes as a script of port and MMIO traffic to every chip of the board at once, or to one of them, with keys,
+// movements, serial input, DMA requests, damaged saved states and time between.
 #include "tests/devices/chipset_bench.h"
+#include "tests/devices/state_check.h"
+#include "tests/fuzz/targets.h"
 
 namespace umbra {
 namespace {
@@ -17,13 +19,32 @@ class NoisyDma final : public DmaRequester {
 
 }  // namespace
 
-void fuzz_chipset(const u8* data, std::size_t size) {
+namespace {
+
+// Every function lies on the bus of the bench, so what is tried on it is its configuration space.
+u32 config_address(std::string_view chip, u32 bits) {
+  const u32 function = chip == "i440fx" ? 0 : chip == "piix3" ? 0x800 : chip == "piix3-ide" ? 0x900 : 0xb00;
+  return 0x80000000 | function | (bits & 0xfc);
+}
+
+}  // namespace
+
+void fuzz_chip(std::string_view chip, const u8* data, std::size_t size) {
   ChipsetBench bench;
   NoisyDma noisy;
   noisy.line = &bench.dma.line(2);
   bench.dma.connect(2, noisy);
   bench.dma.connect(5, noisy);
-  std::vector<ChipsetBench::Range> ranges = bench.ranges();
+  const auto wanted = [&](const Device& d) { return chip.empty() || chip == d.name(); };
+  const bool function = chip == "i440fx" || chip == "piix3" || chip == "piix3-ide" || chip == "piix4pm";
+  std::vector<Device*> devices = bench.devices;
+  std::erase_if(devices, [&](const Device* d) { return !wanted(*d); });
+  const auto look = [&] {
+    std::vector<ChipsetBench::Range> all = bench.ranges();
+    std::erase_if(all, [&](const ChipsetBench::Range& r) { return !wanted(*r.chip); });
+    return all;
+  };
+  std::vector<ChipsetBench::Range> ranges = look();
   std::size_t at = 0;
   const auto take = [&](unsigned count) {
     u32 value = 0;
@@ -61,7 +82,24 @@ void fuzz_chipset(const u8* data, std::size_t size) {
       }
       continue;
     }
-    if (op % 29 == 28) ranges = bench.ranges();
+    if (op >= 0xec && !devices.empty()) {
+      Device& device = *devices[take(1) % devices.size()];
+      std::vector<u8> saved = saved_state(device);
+      for (u32 n = op & 3; n > 0 && !saved.empty(); --n) saved[take(2) % saved.size()] ^= static_cast<u8>(take(1));
+      (void)load_state(device, saved).error();
+      continue;
+    }
+    if (function && (op & 1) != 0) {
+      BusTarget& ports = bench.bus.config_ports();
+      ports.write(0, config_address(chip, take(1)), 4);
+      if ((op & 2) != 0)
+        ports.write(4, take(4), 4);
+      else
+        ports.read(4 + (op >> 2 & 3), 1);
+      continue;
+    }
+    if (op % 29 == 28) ranges = look();
+    if (ranges.empty()) continue;  // keyboard and mouse have no ports of their own: their bytes come through the 8042
     const ChipsetBench::Range& range = ranges[op % ranges.size()];
     const u32 how = take(1);
     const unsigned bytes = std::min(1u << (how & 3) % 3, range.widest);
@@ -73,5 +111,7 @@ void fuzz_chipset(const u8* data, std::size_t size) {
   }
   bench.clock.run_due();
 }
+
+void fuzz_chipset(const u8* data, std::size_t size) { fuzz_chip("", data, size); }
 
 }  // namespace umbra

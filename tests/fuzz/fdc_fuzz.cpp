@@ -3,6 +3,7 @@
 #include "devices/storage/fdc.h"
 #include "tests/devices/ide_rig.h"
 #include "tests/devices/state_check.h"
+#include "tests/fuzz/targets.h"
 
 namespace umbra {
 

@@ -2,6 +2,7 @@
 // CD-ROM drive, with media changes, slow and failing media, and saved states between.
 #include "tests/devices/ide_rig.h"
 #include "tests/devices/state_check.h"
+#include "tests/fuzz/targets.h"
 
 namespace umbra {
 

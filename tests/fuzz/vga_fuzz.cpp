@@ -1,6 +1,7 @@
 // Bytes as a script of port, window, frame buffer and register BAR traffic, with renders between.
 #include "devices/video/pci_vga.h"
 #include "tests/devices/vga_rig.h"
+#include "tests/fuzz/targets.h"
 
 namespace umbra {
 
