@@ -39,7 +39,10 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
     draft.marks[count] = Mark{};
     draft.marks[count].guest = static_cast<u16>(at);
     ++count;
-    at += insn.length;
+    // What is invalid may become valid by a change of any byte that follows.
+    at += insn.op == Op::kInvalid && at < code.size()
+              ? std::min<u32>(static_cast<u32>(code.size()) - at, kMaxInsnLength)
+              : insn.length;
     if (closes(insn, block.key.mode)) break;
   }
   block.count = count;

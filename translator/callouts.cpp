@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "cpu/base/log.h"
-#include "cpu/interp/operands.h"
-#include "cpu/raw.h"
 #include "translator/engine.h"
 
 namespace umbra {
@@ -65,29 +63,6 @@ u8* Translator::go(u8* where) {
   return where;
 }
 
-// The commonest lane miss is a page that is not in the table, and the commonest end of it the guest's page fault: an
-// exception thrown through C++ would cost more than all the rest. The page is looked up here first, and its fault
-// delivered as the handler's would be. Only integer instructions whose one access through a flat segment is the first
-// thing they do, so that no other fault could have come before; they ask for the rights of a write from the start where
-// they write at all.
-bool Translator::page_faults(const Site& site) {
-  const Insn& insn = site.insn;
-  if (!site.inline_code || info(insn.op).x64 != Lowering::copy) return false;
-  if (site.block->key.mode.segment(insn.segment) != SegClass::kFlat) return false;
-  const MemoryUse use = memory_use(insn, layout(insn));
-  if (use == MemoryUse::kNone) return false;
-  Cpu& cpu = *cpu_;
-  const Linear a(interp::effective_address(cpu.s, insn));
-  const Access access = use == MemoryUse::kLoad ? Access::kRead : Access::kWrite;
-  const Fill fill = cpu.mmu.fill(a, access, cpu.mmu.user());
-  if (fill.kind != Fill::Kind::kFault) return false;
-  ++stats_.guest_faults;
-  cpu.s.insn_eip = site.eip;
-  cpu.s.cr2 = a.value;
-  cpu.deliver({kPageFault, true, fill.error_code});
-  return true;
-}
-
 bool Translator::execute(const Site& site) {
   Cpu& cpu = *cpu_;
   cpu.s.insn_eip = site.eip;
@@ -95,8 +70,7 @@ bool Translator::execute(const Site& site) {
   try {
     site.insn.handler(cpu, site.insn);
   } catch (const GuestFault& fault) {
-    ++stats_.guest_faults;
-    cpu.deliver(fault);
+    deliver(fault);
     return false;
   }
   return true;

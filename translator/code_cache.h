@@ -29,6 +29,11 @@ class CodeCache {
   // Or: write to writable_next() what will run at next(), and say how much that was.
   u8* writable_next() const { return writable_ + used_; }
   u8* commit(u32 bytes, u32 number);
+  // Of a block that is no more.
+  static constexpr u32 kNone = ~u32{0};
+  void forget_number(const u8* code) const {
+    std::memcpy(writable_ + (code - code_) - sizeof kNone, &kNone, sizeof kNone);
+  }
   static u32 number(const u8* code) {
     u32 n;
     std::memcpy(&n, code - sizeof n, sizeof n);

@@ -87,7 +87,7 @@ u8* Translator::next() {
     if (flush_wanted_) flush_now();
     if (sampled_ != 0) promote();
     if (u8* code = find_code()) return code;
-    interpret();
+    if (!fetch_faults()) interpret();
   }
 }
 
@@ -108,7 +108,8 @@ u8* Translator::find_code() {
 
   const u32 eip = static_cast<u32>(cpu.s.eip);
   // Entries of dead blocks are found out here.
-  if (const u32 offset = table.table()[eip]; offset != 0 && block_of(cache_->base() + offset).valid)
+  if (const u32 offset = table.table()[eip];
+      offset != 0 && CodeCache::number(cache_->base() + offset) != CodeCache::kNone)
     return cache_->base() + offset;
   const Linear linear(cpu.s.seg[kCs].base + eip);
   const Walk walk = umbra::walk(memory_, cpu.mmu.state(), linear, Access::kExecute, mode.user());
@@ -164,6 +165,7 @@ void Translator::code_written(u64 page, u32 offset, u32 size) {
 void Translator::kill(Block& block) {
   block.valid = false;
   backend_->redirect(block);
+  cache_->forget_number(block.code);
   while (block.incoming != nullptr) {
     Exit& exit = *block.incoming;
     block.incoming = exit.next;

@@ -75,8 +75,10 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   friend struct Shortcuts;
   u8* callout(const Site& site);
   bool page_faults(const Site& site);  // true: delivered
-  bool execute(const Site& site);      // false: a fault was delivered
-  u8* go(u8* where);                   // last thing before generated code
+  bool fetch_faults();                 // likewise
+  void deliver(const GuestFault& fault);
+  bool execute(const Site& site);  // false: a fault was delivered
+  u8* go(u8* where);               // last thing before generated code
   u8* next();
   u8* stop(Stop why);
   bool attend();  // true: run() has to return
@@ -156,7 +158,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
     u32 number = ~u32{0};
     Site site;
   };
-  std::array<Missed, 256> missed_;
+  std::array<Missed, 1024> missed_;
   u32 stub_bytes_ = 0;
   bool windows_ = false;
 };

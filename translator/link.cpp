@@ -14,7 +14,7 @@ namespace {
 // Tables of programs that have ended, or not run for long, are only memory; filling one again costs a lookup a block.
 constexpr std::size_t kMaxSpaces = 256, kFewSpaces = 8;
 constexpr std::size_t kMaxResident = 32u << 20;
-constexpr u32 kQuarter = 1024;  // entries in a host page
+constexpr u32 kChunk = 128;  // entries: an eighth of a host page
 constexpr u64 kIgnored = pte::kAccessed | pte::kDirty;
 
 u64 read_entry(PhysicalMemory& memory, Phys at, bool pae) {
@@ -59,7 +59,7 @@ u32 DispatchTable::first_eip(const CodePage& page) const { return (page.page << 
 
 void DispatchTable::set(u32 eip, u32 offset, CodePage& page) {
   table_[eip & mask_] = offset;
-  page.quarters |= static_cast<u8>(1u << ((eip - first_eip(page)) / kQuarter));
+  page.chunks |= u64{1} << ((eip - first_eip(page)) / kChunk);
 }
 
 // Looks before it reads: reading a page of the table that was never written would make it resident.
@@ -67,12 +67,12 @@ void DispatchTable::clear(u32 eip, u32 offset, u32 linear_page) {
   const auto found = index_.find(linear_page);
   if (found == index_.end()) return;
   const CodePage& page = pages_[found->second];
-  if ((page.quarters >> ((eip - first_eip(page)) / kQuarter) & 1) == 0) return;
+  if ((page.chunks >> ((eip - first_eip(page)) / kChunk) & 1) == 0) return;
   if (table_[eip & mask_] == offset) table_[eip & mask_] = 0;
 }
 
 DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bool& fresh) {
-  const auto [at, made] = index_.try_emplace(page_of(linear), static_cast<u32>(pages_.size()));
+  const auto [at, made] = index_.try_emplace(page_of(linear), 0);
   fresh = made;
   if (made) {
     CodePage page;
@@ -81,32 +81,42 @@ DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bo
     page.global = walk.global;
     for (unsigned i = 0; i < walk.levels; ++i) page.trail[i] = walk.entry[i] & ~kIgnored;
     if (walk.levels == 2) page.leaf = walk.at[1];
-    local_pages_ += !page.global;
     pages_.push_back(page);
+    at->second = static_cast<u32>(pages_.size() - 1);
+    if (!page.global) {
+      std::swap(pages_[local_pages_], pages_.back());
+      index_[pages_.back().page] = static_cast<u32>(pages_.size() - 1);
+      index_[page.page] = local_pages_++;
+    }
   }
   return pages_[at->second];
 }
 
 void DispatchTable::drop(std::size_t index) {
   CodePage& page = pages_[index];
-  for (u32 quarter = 0; quarter < 8; ++quarter) {
-    if ((page.quarters >> quarter & 1) == 0) continue;
-    const u32 first = first_eip(page) + quarter * kQuarter;
-    for (u32 i = 0; i < kQuarter; ++i) table_[(first + i) & mask_] = 0;
+  for (u64 chunks = page.chunks; chunks != 0; chunks &= chunks - 1) {
+    const u32 first = first_eip(page) + static_cast<u32>(std::countr_zero(chunks)) * kChunk;
+    for (u32 i = 0; i < kChunk; ++i) table_[(first + i) & mask_] = 0;
   }
-  local_pages_ -= !page.global;
+  const auto move = [&](std::size_t from, std::size_t to) {
+    if (from == to) return;
+    pages_[to] = pages_[from];
+    index_[pages_[to].page] = static_cast<u32>(to);
+  };
   index_.erase(page.page);
-  if (index + 1 != pages_.size()) {
-    page = pages_.back();
-    index_[page.page] = static_cast<u32>(index);
+  if (index < local_pages_) {  // the last of the local ones takes its place, and the last of all that one's
+    move(--local_pages_, index);
+    index = local_pages_;
   }
+  move(pages_.size() - 1, index);
   pages_.pop_back();
 }
 
+// Of all pages, or of those without G.
 template <class Keep>
-u32 DispatchTable::keep_pages(Keep keep) {
+u32 DispatchTable::keep_pages(bool all, Keep keep) {
   u32 dropped = 0;
-  for (std::size_t i = 0; i < pages_.size();) {
+  for (std::size_t i = 0; i < (all ? pages_.size() : local_pages_);) {
     if (keep(pages_[i])) {
       ++i;
     } else {
@@ -127,7 +137,8 @@ void DispatchTable::clear_all() {
 
 std::size_t DispatchTable::resident_bytes() const {
   std::size_t host_pages = 0;
-  for (const CodePage& page : pages_) host_pages += static_cast<unsigned>(std::popcount(page.quarters));
+  for (const CodePage& page : pages_)
+    for (u64 chunks = page.chunks; chunks != 0; chunks >>= 8) host_pages += (chunks & 0xff) != 0;
   return host_pages * kPageSize;
 }
 
@@ -168,7 +179,7 @@ DispatchTable& DispatchTables::select(const DispatchKey& key, CodeSize size, Mmu
 }
 
 void DispatchTables::validate_own(DispatchTable& table, Mmu& mmu) {
-  pages_dropped_ += table.keep_pages([&](const DispatchTable::CodePage& code) {
+  pages_dropped_ += table.keep_pages(true, [&](const DispatchTable::CodePage& code) {
     const Linear linear(code.page << kPageBits);
     const Walk walk = probe(mmu.memory(), mmu.state(), linear);
     if (!walk.ok || walk.levels != code.levels) return false;
@@ -191,9 +202,8 @@ void DispatchTables::validate_shared(DispatchTable& table, Mmu& mmu) {
   table.shared_epoch_ = shared_epoch_;
   table.switch_epoch_ = mmu.switch_epoch();
   if (!all && table.local_pages_ == 0) return;
-  pages_dropped_ += table.keep_pages([&](const DispatchTable::CodePage& code) {
-    return (code.global && !all) || still_maps(mmu.memory(), mmu.state(), code);
-  });
+  pages_dropped_ += table.keep_pages(
+      all, [&](const DispatchTable::CodePage& code) { return still_maps(mmu.memory(), mmu.state(), code); });
 }
 
 bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk) {
@@ -201,7 +211,7 @@ bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Li
   DispatchTable::CodePage& page = table.page(linear, walk, fresh);
   if (fresh && table.key().own()) {
     if (!mmu.watch_code(linear, walk)) {
-      table.drop(table.pages_.size() - 1);
+      table.drop(table.index_[page.page]);
       return false;
     }
   } else if (fresh) {

@@ -49,10 +49,10 @@ class DispatchTable {
  private:
   friend class DispatchTables;
   struct CodePage {
-    u32 page = 0;     // linear
-    u8 levels = 0;    // entries of the guest's tables on the way: 0 with paging off
-    u8 quarters = 0;  // of the page's stretch of the table that have entries
+    u32 page = 0;   // linear
+    u8 levels = 0;  // entries of the guest's tables on the way: 0 with paging off
     bool global = false;
+    u64 chunks = 0;     // of the page's stretch of the table that have entries
     u64 trail[2] = {};  // those entries
     Phys leaf;          // where the last one lies, if there are two
   };
@@ -62,7 +62,7 @@ class DispatchTable {
   u32 first_eip(const CodePage& page) const;
   void drop(std::size_t index);
   template <class Keep>
-  u32 keep_pages(Keep keep);
+  u32 keep_pages(bool all, Keep keep);
 
   DispatchKey key_;
   u64 last_used_ = 0;
@@ -72,7 +72,7 @@ class DispatchTable {
   u32* table_;
   std::size_t bytes_;
   u32 mask_;
-  std::vector<CodePage> pages_;
+  std::vector<CodePage> pages_;         // those without G first
   std::unordered_map<u32, u32> index_;  // linear page to pages_
 };
 

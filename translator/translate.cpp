@@ -193,7 +193,7 @@ void Translator::link(Exit& exit, Block& to) {
 
 // The instruction that missed. Its block is alive, so its bytes are what they were.
 Site& Translator::site(u32 number) {
-  Missed& m = missed_[number % std::size(missed_)];
+  Missed& m = missed_[(number * 0x9e3779b1u >> 16) % std::size(missed_)];
   if (m.number == number) return m.site;
   Block& block = blocks_[number / kMaxBlockInsns];
   const u32 index = number % kMaxBlockInsns;
