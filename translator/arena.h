@@ -29,6 +29,8 @@ class Arena {
     used_ += count;
     return first;
   }
+  T& operator[](u32 i) { return all_[i]; }
+  u32 used() const { return used_; }
   void clear() { used_ = 0; }
 
  private:

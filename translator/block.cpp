@@ -1,9 +1,12 @@
 #include "translator/block.h"
 
 #include <algorithm>
+#include <bitset>
 #include <cstring>
 
 #include "cpu/interp/shapes.h"
+#include "cpu/raw.h"
+#include "translator/block_index.h"
 
 namespace umbra {
 namespace {
@@ -17,13 +20,59 @@ bool closes(const Insn& insn, Mode mode) {
 
 }  // namespace
 
+bool is_conditional(const Insn& insn) {
+  const RawLayout r = layout(insn);
+  return (r.map == 0 && r.opcode >= 0x70 && r.opcode <= 0x7f) || (r.map == 1 && r.opcode >= 0x80 && r.opcode <= 0x8f);
+}
+
+bool is_direct_jump(const Insn& insn) { return insn.op == Op::kJmp && insn.operands[0].kind == OperandKind::kRel; }
+
+u32 target_offset(const Block& block, u32 at, const Insn& insn) {
+  const u32 eip = block.key.eip + at + insn.length + insn.imm;
+  return (insn.operand_size == 2 ? eip & 0xffff : eip) - block.key.eip;
+}
+
+namespace {
+
+// Where control goes from the instructions of a region so far.
+class Ahead {
+ public:
+  // Whether the region goes on behind this instruction, which closes blocks.
+  bool goes_on(const Block& block, u32 at, const Insn& insn) {
+    const bool conditional = is_conditional(insn);
+    if (conditional || is_direct_jump(insn)) {
+      const u32 target = target_offset(block, at, insn);
+      if (target > at && target < kPageSize) awaited_.set(target);
+    } else if (insn.op != Op::kRet && insn.op != Op::kJmp) {
+      return false;
+    }
+    return conditional || awaited_.test(at + insn.length);
+  }
+
+ private:
+  std::bitset<kPageSize + kMaxInsnLength> awaited_;
+};
+
+bool begins(const BlockIndex<ByKey>& made, const Block& block, u32 at) {
+  BlockKey key = block.key;
+  key.phys += at;
+  key.linear += at;
+  key.eip += at;
+  return made.find(key) != nullptr;
+}
+
+}  // namespace
+
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
-             Draft& draft) {
+             const BlockIndex<ByKey>* made, Draft& draft) {
   draft.model = &model;
   u32 at = 0;
   u32 count = 0;
+  bool branched = false;
+  Ahead ahead;
   while (count < most && at < code.size()) {
     const u32 eip = block.key.eip + at;
+    if (branched && begins(*made, block, at)) break;
     Insn& insn = draft.insns[count];
     if (!decode_bound(code.subspan(at), block.key.size(), model, insn)) {
       if (count != 0 || next_page.empty()) break;
@@ -39,11 +88,14 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
     draft.marks[count] = Mark{};
     draft.marks[count].guest = static_cast<u16>(at);
     ++count;
+    const u32 start = at;
     // What is invalid may become valid by a change of any byte that follows.
     at += insn.op == Op::kInvalid && at < code.size()
               ? std::min<u32>(static_cast<u32>(code.size()) - at, kMaxInsnLength)
               : insn.length;
-    if (closes(insn, block.key.mode)) break;
+    if (!closes(insn, block.key.mode)) continue;
+    if (made == nullptr || !ahead.goes_on(block, start, insn)) break;
+    branched = true;
   }
   block.count = count;
   block.guest_size = at;

@@ -1,6 +1,7 @@
-// A block: guest instructions that run one after another, all in one page (or one instruction that crosses into the
-// next), translated for one mode. What generated code takes for granted is in the key; whatever changes a part of the
-// key ends a block.
+// A block: consecutive guest instructions, all in one page (or one instruction that crosses into the next), translated
+// for one mode. What generated code takes for granted is in the key; whatever changes a part of the key ends a block.
+// In the table lane the first transfer of control ends it, too. Hot code, in the window lane, is made in *regions*:
+// they go on behind a branch, and branches forward within a region are jumps inside the block.
 #pragma once
 
 #include <compare>
@@ -104,8 +105,8 @@ struct Relocation {
 };
 static_assert(sizeof(Relocation) == 2);
 
-// A direct transfer inside the page: a rel32 in the block's code. It leads to a cold path of its own, which asks the
-// engine to point it at the target, until that has been done.
+// A direct transfer out of the block to another place in its page: a rel32 in the block's code. It leads to a cold path
+// of its own, which asks the engine to point it at the target, until that has been done.
 struct Exit {
   u32 rel32 = 0;  // offset of the four bytes
   u32 cold = 0;   // offset of the cold path
@@ -128,7 +129,8 @@ struct Block {
   bool window = false;   // reaches memory through the window lane
   bool movable = false;  // its code may be copied
   u8 exit_count = 0;
-  Exit exits[2];
+  u32 first_exit = 0;  // the number of exits[0] in generated code
+  Exit* exits = nullptr;
   Exit* incoming = nullptr;  // exits of other blocks that lead here
   Mark* marks = nullptr;
   const Relocation* relocations = nullptr;
@@ -152,6 +154,7 @@ struct Draft {
   const CpuModel* model = nullptr;
   Insn insns[kMaxBlockInsns];
   Mark marks[kMaxBlockInsns];
+  Exit exits[kMaxBlockInsns + 1];
   Site* sites = nullptr;  // room for as many as there are instructions
   u32 site_count = 0;     // of which were taken
   Relocation relocations[kMostRelocations];
@@ -160,8 +163,17 @@ struct Draft {
 
 // Decodes from `code`, the bytes from the block's start to the end of its page, into `draft`, at most `most`
 // instructions. `next_page` are the first bytes of the following page or empty; they are used only when the very first
-// instruction crosses. Returns the number of instructions; 0 if the first one has to be interpreted.
+// instruction crosses. With `made`, a region: it ends where a block begins that is there already, or where nothing in
+// it leads on. Returns the number of instructions; 0 if the first one has to be interpreted.
+struct ByKey;
+template <class Identity>
+class BlockIndex;
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
-             Draft& draft);
+             const BlockIndex<ByKey>* made, Draft& draft);
+
+// Of a direct jump in a block, conditional or not: offset of its target from the block's start, which may be anywhere.
+u32 target_offset(const Block& block, u32 at, const Insn& insn);
+bool is_conditional(const Insn& insn);  // Jcc
+bool is_direct_jump(const Insn& insn);  // JMP rel
 
 }  // namespace umbra

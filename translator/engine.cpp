@@ -143,6 +143,7 @@ void Translator::flush_now() {
   blocks_.clear();
   marks_.clear();
   relocations_.clear();
+  exits_.clear();
   sites_.clear();
   for (Missed& m : missed_) m.number = ~u32{0};
   cache_->reset(stub_bytes_);

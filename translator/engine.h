@@ -152,6 +152,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   Draft draft_;
   Arena<Mark> marks_{1u << 24};
   Arena<Relocation> relocations_{1u << 25};
+  Arena<Exit> exits_{1u << 22};
   Arena<Site> sites_{1u << 20};  // of callouts by design
   // Those of lane misses, decoded again when they happen.
   struct Missed {

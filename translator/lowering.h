@@ -17,7 +17,7 @@ struct Entries {
   u8* (*callout)(void* engine, Site* site);          // runs the instruction; null: go on behind the call
   Took (*shortcut)(void* engine, const Site* site);  // no vector registers are touched
   u8* (*missed)(void* engine, u32 site);             // a lane missed, or the host faulted, in this instruction
-  u8* (*link)(void* engine, u32 exit);               // CpuState::eip is where an exit leads: block * 2 + its number
+  u8* (*link)(void* engine, u32 exit);               // an exit, by its number, is taken for the first time
   u8* (*miss)(void* engine);                         // CpuState::eip has no entry in the dispatch table
   u8* (*resume)(void* engine);                       // CpuState::eip is where to go on: Took::kAway
   u8* (*poll)(void* engine);                         // somebody kicked
@@ -29,8 +29,8 @@ class Backend {
   virtual const char* name() const = 0;
   // Emits the stubs at the start of an empty code cache.
   virtual void start(CodeCache& cache, const Entries& entries) = 0;
-  // Emits the block's code from the draft; fills Block::code, entry, host_size, exits, the draft's marks, and takes the
-  // sites that it needs. False: no room in the cache.
+  // Emits the block's code from the draft; fills Block::code, entry, host_size, the draft's marks and exits, and takes
+  // the sites that it needs. False: no room in the cache.
   virtual bool emit(Block& block, Draft& draft) = 0;
   // Gives `to`, which is `from` at another EIP under another number, its code. False: no room in the cache.
   virtual bool copy(const Block& from, Block& to) = 0;

@@ -32,7 +32,8 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   const Phys at(key.phys);
   const u8* host = memory_.host(at);
   if (host == nullptr || code_pages_.deaths(page_of(at)) > kThrashing) return nullptr;
-  if (!sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns) || !relocations_.has_room(kMostRelocations))
+  if (!sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns) || !exits_.has_room(kMaxBlockInsns + 1) ||
+      !relocations_.has_room(kMostRelocations))
     flush_now();
   Cpu& cpu = *cpu_;
   if (const Block* twin = movable_.find(key)) {
@@ -60,12 +61,14 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   block.id = id;
   draft_.sites = sites_.next();
   draft_.site_count = 0;
-  if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, draft_) == 0) {
+  block.first_exit = exits_.used();
+  block.window = windows_ && (key.mode.user() ? key.mode.window() : options_.always_windows || is_hot(page_of(at)));
+  if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &by_key_ : nullptr,
+               draft_) == 0) {
     blocks_.pop_back();
     return nullptr;
   }
   if (block.guest_size > room) block.second_page = second;
-  block.window = windows_ && (key.mode.user() ? key.mode.window() : options_.always_windows || is_hot(page_of(at)));
   if (block.window)
     for (u32 i = 0; i < block.count; ++i) draft_.marks[i].checked = is_checked(key.phys + draft_.marks[i].guest);
   if (!backend_->emit(block, draft_)) {
@@ -76,6 +79,8 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   sites_.take(draft_.site_count);
   block.marks = marks_.take(block.count);
   std::copy_n(draft_.marks, block.count, block.marks);
+  block.exits = exits_.take(block.exit_count);
+  std::copy_n(draft_.exits, block.exit_count, block.exits);
   block.relocations = draft_.relocations;
   block.relocation_count = draft_.relocation_count;
   if (options_.verify) {
@@ -113,7 +118,10 @@ Block* Translator::copy(const Block& from, const BlockKey& key) {
   block.key = key;
   block.id = id;
   block.incoming = nullptr;
-  for (Exit& exit : block.exits) {
+  block.first_exit = exits_.used();
+  block.exits = exits_.take(block.exit_count);
+  std::copy_n(from.exits, block.exit_count, block.exits);
+  for (Exit& exit : std::span(block.exits, block.exit_count)) {
     exit.eip += key.eip - from.key.eip;
     exit.next = nullptr;
     exit.from = &block;
@@ -165,7 +173,8 @@ void Translator::register_pages(Block& block) {
 u8* Translator::link_entry(void* self, u32 number) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
-  Exit& exit = t.blocks_[number / 2].exits[number % 2];
+  Exit& exit = t.exits_[number];
+  t.cpu_->s.eip = exit.eip;
   const u64 flushes = t.stats_.flushes;
   u8* where = t.next();
   if (where != t.backend_->exit_code() && t.stats_.flushes == flushes) t.link(exit, t.block_of(where));
@@ -173,15 +182,15 @@ u8* Translator::link_entry(void* self, u32 number) {
 }
 
 void Translator::link(Exit& exit, Block& to) {
-  if (!options_.chain) return backend_->give_up(exit);
   const Block& from = *exit.from;
+  if (!from.valid) return;
+  if (!options_.chain) return backend_->give_up(exit);
   const u32 distance = exit.eip - from.key.eip;
   BlockKey key = from.key;
   key.eip = exit.eip;
   key.linear += distance;
   key.phys += static_cast<u64>(static_cast<i64>(static_cast<i32>(distance)));
-  if (!from.valid || to.key != key || to.window != from.window)
-    return;  // an interrupt came between, or a change of mode
+  if (to.key != key || to.window != from.window) return;  // an interrupt came between, or a change of mode
   if (to.crosses()) {
     backend_->give_up(exit);
     return;

@@ -95,7 +95,7 @@ std::string host_code(const std::vector<u8>& form, bool window) {
   Draft draft;
   std::vector<Site> sites(kMaxBlockInsns);
   draft.sites = sites.data();
-  discover(block, *find_cpu_model("max"), code, {}, kMaxBlockInsns, draft);
+  discover(block, *find_cpu_model("max"), code, {}, kMaxBlockInsns, nullptr, draft);
   REQUIRE(backend.emit(block, draft));
   const u32 end = block.count > 1 ? draft.marks[1].host : block.cold;
   const std::string listing = backend.listing({block.code + draft.marks[0].host, end - draft.marks[0].host});

@@ -1,6 +1,8 @@
 // The interpreter and the translator on the same random streams: every register, flag and byte of memory.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "tests/translator/streams.h"
 
 using namespace umbra;
@@ -40,8 +42,48 @@ struct Run {
   bool fpu = false;
   TranslatorOptions options = {};
   bool x87 = false;
-  bool strings = false;  // the first instruction is one, repeated half of the time
+  bool strings = false;   // the first instruction is one, repeated half of the time
+  bool branches = false;  // forward, between the others, so that hot code makes regions of them
 };
+
+// Instructions with branches between them that lead to one of those that follow, or to the end.
+std::vector<u8> branching(Streams& s, const CpuModel& model, u32 start) {
+  struct Piece {
+    std::vector<u8> bytes;
+    u32 to = 0;  // a branch: the number of the piece; its last four bytes lead there
+    bool absolute = false;
+    u32 at = 0;
+  };
+  std::vector<Piece> pieces(6 + s.pick(14));
+  for (u32 i = 0; i < pieces.size(); ++i) {
+    Piece& p = pieces[i];
+    const u32 kind = s.pick(100);
+    p.to = i + 1 + s.pick(static_cast<u32>(pieces.size()) - i);
+    if (kind < 30) {
+      p.bytes = {0x0f, static_cast<u8>(0x80 + s.pick(16)), 0, 0, 0, 0};
+    } else if (kind < 36) {
+      p.bytes = {0xe9, 0, 0, 0, 0};
+    } else if (kind < 40) {
+      p.bytes = {0xc3, 0x68, 0, 0, 0, 0};  // turned round below
+      p.absolute = true;
+    } else {
+      p.to = 0;
+      p.bytes = s.insn(model);
+    }
+  }
+  u32 size = 0;
+  for (Piece& p : pieces) p.at = size, size += static_cast<u32>(p.bytes.size());
+  std::vector<u8> code;
+  for (Piece& p : pieces) {
+    const u32 target = p.to == pieces.size() ? size : pieces[p.to].at;
+    const u32 end = p.at + static_cast<u32>(p.bytes.size());
+    const u32 field = p.absolute ? start + target : target - end;
+    if (p.to != 0) std::memcpy(p.bytes.data() + p.bytes.size() - 4, &field, 4);
+    if (p.absolute) std::rotate(p.bytes.begin(), p.bytes.begin() + 1, p.bytes.end());  // push, then ret
+    code.insert(code.end(), p.bytes.begin(), p.bytes.end());
+  }
+  return code;
+}
 
 void lock_step(const Run& run) {
   Twins t(run.options);
@@ -68,8 +110,9 @@ void lock_step(const Run& run) {
       if (s.chance(60)) first.insert(first.begin(), static_cast<u8>(0xf2 + s.pick(2)));
       code.insert(code.begin(), first.begin(), first.end());
     }
-    code.push_back(0xf4);
     const u32 start = kCode + n % 64 * kPageSize + s.pick(kPageSize);
+    if (run.branches) code = branching(s, t.a.cpu.model, start);
+    code.push_back(0xf4);
     u32 values[8];
     for (u32& v : values) v = s.value();
     values[kEcx] = s.chance(50) ? s.pick(80) : s.pick(0x1800);
@@ -135,6 +178,17 @@ TEST_CASE("The window lane gives the same results as the table lane") {
   options.always_windows = true;
   lock_step({5, 4000, false, options});
   lock_step({6, 2000, true, options, false});
+}
+
+TEST_CASE("Regions of hot code, with branches in them, run alike") {
+  for (u32 seed = 30; seed < 36; ++seed) {
+    TranslatorOptions options;
+    options.always_windows = seed % 3 != 0;
+    if (seed % 3 == 2) options.max_block_insns = 7;
+    Run run{seed, 1500, seed % 2 == 1, options};
+    run.branches = true;
+    lock_step(run);
+  }
 }
 
 TEST_CASE("x87 streams run alike") { lock_step({7, 4000, true, {}, true}); }

@@ -14,13 +14,21 @@
 namespace umbra::x64 {
 namespace {
 
-constexpr u32 kRedirectBytes = 11;  // MOV r11d, imm32; JMP rel32
-// An exit's cold path (Writer::cold_path): MOV r11d, imm32; MOV r8d, imm32; JMP rel32.
-constexpr u32 kLinkEip = 2, kLinkNumber = 8, kLinkJump = 13;
+constexpr u32 kRedirectBytes = 11;  // MOV r11d or r8d, imm32; JMP rel32: also what an exit's cold path is
+constexpr u8 kLoadR8d = 0xb8, kLoadR11d = 0xbb;
 
 void put_rel32(u8* at, const u8* field, const u8* target) {
   const i32 distance = static_cast<i32>(target - (field + 4));
   std::memcpy(at, &distance, 4);
+}
+
+// To run at `address`.
+void load_and_jump(u8* code, const u8* address, u8 load, u32 value, const u8* stub) {
+  code[0] = 0x41;
+  code[1] = load;
+  std::memcpy(code + 2, &value, 4);
+  code[6] = 0xe9;
+  put_rel32(code + 7, address + 7, stub);
 }
 
 }  // namespace
@@ -51,7 +59,7 @@ bool X64Backend::emit(Block& block, Draft& draft) {
   return true;
 }
 
-// The exits of a copy are not linked yet; their cold paths say themselves where their fields are.
+// The exits of a copy are not linked yet, nor given up.
 void X64Backend::move(u8* code, const u8* address, const Block& from, const Block& to) const {
   const auto add = [&](u32 offset, u32 by) {
     u32 value;
@@ -75,9 +83,7 @@ void X64Backend::move(u8* code, const u8* address, const Block& from, const Bloc
   }
   for (u32 i = 0; i < to.exit_count; ++i) {
     const Exit& exit = to.exits[i];
-    add(exit.cold + kLinkEip, eip);
-    add(exit.cold + kLinkNumber, 2 * (to.id - from.id));
-    put_rel32(code + exit.cold + kLinkJump, address + exit.cold + kLinkJump, stubs_.link);
+    load_and_jump(code + exit.cold, address + exit.cold, kLoadR8d, to.first_exit + i, stubs_.link);
     put_rel32(code + exit.rel32, code + exit.rel32, code + exit.cold);
   }
 }
@@ -94,6 +100,7 @@ bool X64Backend::copy(const Block& from, Block& to) {
 bool X64Backend::moves_well(const Block& block, Draft& draft) const {
   Block elsewhere = block;
   elsewhere.id += 3;
+  elsewhere.first_exit += 5;
   elsewhere.key.eip += 5 * kPageSize;
   elsewhere.key.linear += 5 * kPageSize;
   const u8* address = block.code + 0x1230;
@@ -119,16 +126,17 @@ void X64Backend::chain(const Exit& exit, const Block& to) {
 
 void X64Backend::unchain(const Exit& exit) { point(exit.from->code + exit.rel32, exit.from->code + exit.cold); }
 
-void X64Backend::give_up(const Exit& exit) { point(exit.from->code + exit.cold + kLinkJump, stubs_.dispatch); }
+void X64Backend::give_up(const Exit& exit) { put_jump(exit.from->code + exit.cold, exit.eip, stubs_.dispatch); }
 
 void X64Backend::redirect(const Block& block) {
   u8 hop[2] = {0xeb, static_cast<u8>(block.entry - 2)};
   cache_->patch(block.code, hop);
-  u8* at = block.code + block.entry;
-  u8 bytes[kRedirectBytes] = {0x41, 0xbb};
-  std::memcpy(bytes + 2, &block.key.eip, 4);
-  bytes[6] = 0xe9;
-  put_rel32(bytes + 7, at + 7, stubs_.miss);
+  put_jump(block.code + block.entry, block.key.eip, stubs_.miss);
+}
+
+void X64Backend::put_jump(u8* at, u32 eip, const u8* stub) {
+  u8 bytes[kRedirectBytes];
+  load_and_jump(bytes, at, kLoadR11d, eip, stub);
   cache_->patch(at, bytes);
 }
 

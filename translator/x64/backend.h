@@ -30,6 +30,7 @@ class X64Backend final : public Backend {
 
  private:
   void point(u8* field, const u8* target);
+  void put_jump(u8* at, u32 eip, const u8* stub);
   // Changes the code of `from`, copied, to that of `to`, which will run at `address`.
   void move(u8* code, const u8* address, const Block& from, const Block& to) const;
   CodeCache* cache_ = nullptr;

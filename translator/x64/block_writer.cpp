@@ -1,4 +1,6 @@
 // A block from top to bottom: liveness backwards, then one instruction after the other, then what waits off the path.
+#include <algorithm>
+
 #include "translator/shortcuts.h"
 #include "translator/x64/writer.h"
 
@@ -6,14 +8,36 @@ namespace umbra::x64 {
 
 using namespace x86;
 
+void Writer::find_inner() {
+  inner_.fill(kOut);
+  is_target_.fill(false);
+  for (u32 i = 0; i + 1 < block_.count; ++i) {
+    const Insn& insn = draft_.insns[i];
+    if (!insn.closes_block || !(is_conditional(insn) || is_direct_jump(insn))) continue;
+    const u32 offset = target_offset(block_, draft_.marks[i].guest, insn);
+    Mark* end = draft_.marks + block_.count;
+    Mark* found = std::find_if(draft_.marks + i + 1, end, [&](const Mark& m) { return m.guest == offset; });
+    if (found == end) continue;
+    const u32 index = static_cast<u32>(found - draft_.marks);
+    inner_[i] = static_cast<u8>(index);
+    if (!is_target_[index]) target_[index] = a.newLabel();
+    is_target_[index] = true;
+  }
+}
+
 void Writer::block() {
   RawLayout raw[kMaxBlockInsns];
   u32 live[kMaxBlockInsns];            // arithmetic flags before each instruction
   u32 live_after = flag::kArithmetic;  // whoever comes next may read them all
+  find_inner();
   for (u32 i = block_.count; i-- > 0;) {
     const Insn& insn = draft_.insns[i];
     raw[i] = layout(insn);
     const FlagUse use = flag_use(insn, raw[i]);
+    if (insn.closes_block) {  // in the middle of a region, too
+      const u32 behind = is_conditional(insn) ? live_after : 0;
+      live_after = inner_[i] == kOut ? flag::kArithmetic : live[inner_[i]] | behind;
+    }
     live_after = (live_after & ~use.killed) | use.read;
     live[i] = live_after;
   }
@@ -23,20 +47,32 @@ void Writer::block() {
   for (u32 i = 0; i < block_.count; ++i) {
     const Insn& insn = draft_.insns[i];
     const u32 eip = block_.key.eip + draft_.marks[i].guest;
-    now_ = {i, eip, &insn, raw[i], (eip + insn.length) & block_.key.eip_mask(), live[i] != 0, a.newLabel()};
-    instruction(i + 1 == block_.count);
+    now_ = {i,
+            eip,
+            &insn,
+            raw[i],
+            (eip + insn.length) & block_.key.eip_mask(),
+            live[i] != 0,
+            a.newLabel(),
+            i + 1 == block_.count};
+    instruction();
   }
   cold_paths();
   block_.host_size = size();
 }
 
-void Writer::instruction(bool last) {
+void Writer::instruction() {
   Mark& mark = draft_.marks[now_.index];
+  ended_ = false;
+  if (is_target_[now_.index]) {
+    a.bind(target_[now_.index]);
+    fpu_checked_ = false;  // perhaps not on that way
+  }
   mark.host = static_cast<u16>(size());
   mark.inline_code = native();
   if (!mark.inline_code) callout();
   a.bind(now_.done);  // of the last instruction no callout comes back to here
-  if (last && mark.inline_code && !ended_) exit_to(now_.next_eip);
+  if (now_.last && mark.inline_code && !ended_) exit_to(now_.next_eip);
 }
 
 bool Writer::native() {

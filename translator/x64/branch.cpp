@@ -36,7 +36,7 @@ bool Writer::inside_page(u32 eip) const {
 
 // The rel32 just emitted, and its cold path, become an exit.
 u32 Writer::add_exit(u32 eip) {
-  Exit& exit = block_.exits[block_.exit_count];
+  Exit& exit = draft_.exits[block_.exit_count];
   exit.rel32 = size() - 4;
   exit.eip = eip;
   exit.poll = eip <= now_.eip;
@@ -45,7 +45,7 @@ u32 Writer::add_exit(u32 eip) {
 }
 
 void Writer::exit_to(u32 eip) {
-  if (!inside_page(eip) || block_.exit_count == 2) {
+  if (!inside_page(eip)) {
     dispatch_to(eip);
     return;
   }
@@ -64,7 +64,7 @@ void Writer::exit_if(CondCode cc, u32 eip) {
   cold.enter = a.newLabel();
   cold.eip = eip;
   a.j(cc, cold.enter);
-  if (inside_page(eip) && block_.exit_count < 2) {
+  if (inside_page(eip)) {
     cold.kind = Cold::Kind::kExit;
     cold.index = add_exit(eip);
   }
@@ -95,8 +95,14 @@ bool Writer::conditional() {
                                  CondCode::kE, CondCode::kNE, CondCode::kBE, CondCode::kA,
                                  CondCode::kS, CondCode::kNS, CondCode::kPE, CondCode::kPO,
                                  CondCode::kL, CondCode::kGE, CondCode::kLE, CondCode::kG};
-  exit_if(kCodes[now_.raw.opcode & 15], target());
-  exit_to(now_.next_eip);
+  const CondCode code = kCodes[now_.raw.opcode & 15];
+  const u8 inner = inner_[now_.index];
+  if (inner != kOut) {
+    a.j(code, target_[inner]);
+  } else {
+    exit_if(code, target());
+  }
+  if (now_.last) exit_to(now_.next_eip);
   return true;
 }
 
@@ -167,10 +173,12 @@ bool Writer::jump_or_call() {
     }
   }
   if (call) move_esp(-static_cast<i32>(size));
-  if (to.kind == OperandKind::kRel) {
-    exit_to(target());
-  } else {
+  if (to.kind != OperandKind::kRel) {
     dispatch();
+  } else if (const u8 inner = inner_[now_.index]; inner != kOut) {
+    a.jmp(target_[inner]);
+  } else {
+    exit_to(target());
   }
   return true;
 }

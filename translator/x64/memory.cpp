@@ -147,9 +147,8 @@ void Writer::cold_path(const Cold& cold) {
       a.jmp(cold.miss);
       break;
     case Cold::Kind::kExit:
-      block_.exits[cold.index].cold = size();
-      a.mov(kTarget32, cold.eip);
-      a.mov(kEntry32, block_.id * 2 + cold.index);
+      draft_.exits[cold.index].cold = size();
+      a.mov(kEntry32, block_.first_exit + cold.index);
       a.jmp(reinterpret_cast<u64>(stubs_.link));
       break;
     case Cold::Kind::kFar:

@@ -198,7 +198,6 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.leave();
 
   s.link = here();
-  a.mov(state_at(offsetof(CpuState, eip), 8), kTarget);
   w.to_host_stack();
   w.save();
   w.unload_fpu();

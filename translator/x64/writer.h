@@ -32,6 +32,7 @@ class Writer {
     u32 next_eip;
     bool flags_live;  // before it: glue must not change them
     Label done;       // behind its code
+    bool last;
   };
   enum class Way : u8 { kLoad, kStore };
   struct Cold {
@@ -45,7 +46,8 @@ class Writer {
     u32 eip;
   };
 
-  void instruction(bool last);
+  void find_inner();
+  void instruction();
   bool native();  // false: nothing was emitted, a callout must be
   // rewrite.cpp: the guest's own instruction, its memory operand (if any) at [kEntry + kLinear].
   bool copy();
@@ -133,6 +135,11 @@ class Writer {
   Draft& draft_;
   Now now_{};
   x86::Mem operand_;  // where the lane leads
+  // Of direct jumps forward to an instruction of this block: its index.
+  static constexpr u8 kOut = 0xff;
+  std::array<u8, kMaxBlockInsns> inner_;
+  std::array<bool, kMaxBlockInsns> is_target_;
+  std::array<Label, kMaxBlockInsns> target_;
   bool fpu_checked_ = false;
   bool ended_ = false;  // control has been transferred: nothing falls through
   static constexpr u32 kMaxCold = 8 * kMaxBlockInsns;
