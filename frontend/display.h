@@ -24,7 +24,7 @@ struct DisplayLinks {
   KeySink* keys = nullptr;
   PointerSink* pointer = nullptr;
   std::string name;                     // of the machine, for the title
-  std::function<std::string()> status;  // "paused", "212 MIPS"; called on the display's thread about once a second
+  std::function<std::string()> status;  // "paused", "12 % busy"; called on the display's thread about once a second
   std::function<void()> close;          // the user closed the window: ask the machine to quit
   bool full_screen = false;
 };

@@ -2,9 +2,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "cpu/base/log.h"
 #include "cpu/show.h"
@@ -106,6 +109,22 @@ MonitorLinks links_for(Machine& m, Engine& engine) {
   return links;
 }
 
+// How much of the time since it was last asked the guest's processor has not been halted.
+class Load {
+ public:
+  unsigned percent(u64 halted) {
+    const auto now = std::chrono::steady_clock::now();
+    const double passed = std::chrono::duration<double, std::nano>(now - asked_).count();
+    const double idle = static_cast<double>(halted - std::exchange(halted_, halted)) / std::max(passed, 1.0);
+    asked_ = now;
+    return static_cast<unsigned>(100 * (1 - std::clamp(idle, 0.0, 1.0)) + 0.5);
+  }
+
+ private:
+  std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
+  u64 halted_ = 0;
+};
+
 // SIGINT, SIGTERM and SIGHUP end the machine in order, whatever thread they hit.
 class Signals {
  public:
@@ -172,7 +191,9 @@ int run_pc(Options& o) {
   links.keys = &m.keys();
   links.pointer = &m.pointer();
   links.name = name;
-  links.status = [&m] { return std::string(m.running() ? "" : "paused"); };
+  links.status = [&m, load = Load()]() mutable {
+    return m.running() ? format("%u %% busy", load.percent(m.halted_nanos())) : std::string("paused");
+  };
   links.close = [&m] { m.quit(0); };
   links.full_screen = o.full_screen;
   auto display = open_display(o.display, std::move(links));

@@ -65,7 +65,9 @@ bool fetch(Screen& screen, TerminalPicture& picture) {
 
 class Terminal final : public Display {
  public:
-  explicit Terminal(DisplayLinks links) : links_(std::move(links)) {}
+  explicit Terminal(DisplayLinks links) : links_(std::move(links)) {
+    if (links_.keys != nullptr) typist_ = std::make_unique<Typist>(*links_.clock, *links_.keys);
+  }
   ~Terminal() override {
     for (const int fd : wake_)
       if (fd >= 0) ::close(fd);
@@ -96,6 +98,7 @@ class Terminal final : public Display {
   std::atomic<bool> stopped_ = false, rests_ = false;
   TerminalPainter painter_;
   TerminalKeys keys_;
+  std::unique_ptr<Typist> typist_;
   TerminalPicture picture_;
   u32 columns_ = 0, rows_ = 0;
 };
@@ -159,10 +162,8 @@ void Terminal::read_keys() {
 }
 
 void Terminal::send(const std::vector<TerminalKeys::Event>& events) {
-  if (links_.keys == nullptr || events.empty()) return;
-  links_.clock->post([sink = links_.keys, events] {
-    for (const auto& e : events) sink->key(e.key, e.down);
-  });
+  if (typist_ == nullptr || events.empty()) return;
+  links_.clock->post([this, events] { typist_->type(events); });
 }
 
 }  // namespace

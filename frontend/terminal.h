@@ -8,6 +8,7 @@
 
 #include "devices/input/input.h"
 #include "devices/video/screen.h"
+#include "frontend/typist.h"
 
 namespace umbra {
 
@@ -34,11 +35,7 @@ class TerminalPainter {
 // Turns what a terminal sends into keys of a US keyboard.
 class TerminalKeys {
  public:
-  struct Event {
-    Key key;
-    bool down;
-    bool operator==(const Event&) const = default;
-  };
+  using Event = KeyEvent;
   // Ctrl-A is the way out, as with -nographic: x quits, a second Ctrl-A goes to the guest.
   std::vector<Event> feed(std::string_view bytes);
   std::vector<Event> flush();  // no more bytes came: a lone ESC was the key

@@ -41,7 +41,7 @@ int Machine::run(Engine& engine) {
         break;
       case Stop::kHalted:
         alarm.cancel();  // this thread sleeps until the next timer by itself
-        sleeper_.sleep_until(next_wakeup());
+        sleep_while_halted();
         break;
       case Stop::kShutdown:  // a PC's chipset answers the shutdown cycle with a reset
         if (log_on(Log::kReset)) log(Log::kReset, "triple fault");
@@ -60,6 +60,12 @@ Stop Machine::run_engine(Alarm& alarm) {
   const Stop why = engine_.load()->run(cpu_);
   alarm_ = nullptr;
   return why;
+}
+
+void Machine::sleep_while_halted() {
+  const u64 from = clock_.now();
+  sleeper_.sleep_until(next_wakeup());
+  halted_nanos_ = halted_nanos_ + (clock_.now() - from);
 }
 
 // In a signal handler on the processor's thread.

@@ -79,6 +79,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   PhysicalMemory& memory() { return *memory_; }
   u64 ram_bytes() const { return ram_; }
   Clock& clock() { return clock_; }
+  u64 halted_nanos() const { return halted_nanos_; }  // machine time that the processor has slept; any thread
   Engine* engine() { return engine_; }
   PortMap& ports() { return ports_; }
   const PortMap& ports() const { return ports_; }
@@ -132,6 +133,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
 
   void reset_devices();
   Stop run_engine(Alarm& alarm);
+  void sleep_while_halted();
   Alarm::TimePoint next_wakeup() const;
   void kick();
   void ring();
@@ -208,6 +210,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   std::function<void(MachineEvent)> event_;
   std::atomic<bool> running_{false};
   std::atomic<bool> suspended_{false};
+  std::atomic<u64> halted_nanos_{0};
   bool powered_off_ = false;
   bool ever_ran_ = false;
   std::optional<std::chrono::steady_clock::time_point> paused_since_;

@@ -123,3 +123,27 @@ TEST_CASE("The terminal display wants a terminal") {
   REQUIRE(!display);
   CHECK(display.error().find("-display curses") == 0);
 }
+
+TEST_CASE("A paste reaches a keyboard one key at a time and loses none") {
+  struct Sink final : KeySink {
+    void key(Key key, bool down) override { seen.push_back({key, down}); }
+    Events seen;
+  } sink;
+  FakeTime time;
+  Clock clock(time);
+  Typist typist(clock, sink);
+  const Events line = fed("echo ~|{x} and more than a keyboard keeps\r");
+  typist.type(line);
+  CHECK(sink.seen.size() == 1);
+  typist.type(tap(key_from_name("a")));
+  for (unsigned i = 0; i < 2 * line.size(); ++i) {
+    const std::size_t before = sink.seen.size();
+    time.advance(10'000'000);
+    clock.run_due();
+    CHECK(sink.seen.size() <= before + 1);
+  }
+  Events all = line;
+  for (const auto& e : tap(key_from_name("a"))) all.push_back(e);
+  CHECK(sink.seen == all);
+  CHECK(clock.next_deadline() == kNever);  // and no ticks when there is nothing to type
+}
