@@ -1,8 +1,8 @@
 // MOVS CMPS SCAS LODS STOS INS OUTS, alone and repeated.
 //
 // A repeated instruction does a bounded number of iterations and, if it is not done, leaves EIP on itself: interrupts
-// are taken there, as on hardware, with ESI, EDI and ECX of the next iteration. A fault leaves the same state. MOVS,
-// STOS and LODS go through plain RAM a run at a time where both ends have table entries.
+// are taken there, as on hardware, with ESI, EDI and ECX of the next iteration. A fault leaves the same state. All but
+// LODS go through plain RAM a run at a time where both ends have table entries; downwards only MOVS does.
 #include <cstring>
 
 #include "cpu/alu.h"
@@ -39,6 +39,15 @@ void copy_bytes(u8* to, const u8* from, std::size_t n) {
 #endif
 }
 
+// The same from the last byte to the first, the ends given.
+void copy_bytes_down(u8* to, const u8* from, std::size_t n) {
+#if defined(__x86_64__)
+  asm volatile("std\n\trep movsb\n\tcld" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+#else
+  for (; n != 0; --n) *to-- = *from--;
+#endif
+}
+
 template <class T>
 void fill_elements(u8* to, T value, std::size_t n) {
 #if defined(__x86_64__)
@@ -50,10 +59,10 @@ void fill_elements(u8* to, T value, std::size_t n) {
 #endif
 }
 
-// How many elements from `offset` upwards lie in the segment, in one page and below the wrap of the address size, if
-// that page can be reached directly; then `host` is where.
+// How many elements from `offset` upwards (or downwards) lie in the segment, in one page and this side of the wrap of
+// the address size, if that page can be reached directly; then `host` is where the first one is.
 template <class T>
-u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*& host) {
+u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*& host, bool down = false) {
   const u8 right = store ? Segment::kWritable : Segment::kReadable;
   if ((g.access & right) == 0 || !g.inside(offset, sizeof(T))) return 0;
   const Linear a(g.base + offset);
@@ -61,11 +70,34 @@ u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*
   const ShadowTable& table = *cpu.mmu.table();
   const u64 addend = store ? table.store[page_of(a)] : table.load[page_of(a)];
   if (addend == 0) return 0;
+  host = reinterpret_cast<u8*>(addend + a.value);
+  if (down) {
+    if (page_offset(a) > kPageSize - sizeof(T)) return 0;
+    return std::min(page_offset(a), offset - g.low) / sizeof(T) + 1;
+  }
   const u64 in_segment = u64{g.high} - offset + 1;
   const u64 to_wrap = u64{mask} - offset + 1;
   const u64 in_page = kPageSize - page_offset(a);
-  host = reinterpret_cast<u8*>(addend + a.value);
   return static_cast<u32>(std::min({in_segment, to_wrap, in_page}) / sizeof(T));
+}
+
+template <class T>
+T element(const u8* at, u32 i) {
+  T value;
+  std::memcpy(&value, at + std::size_t{i} * sizeof(T), sizeof(T));
+  return value;
+}
+
+// Whether a repeated comparison goes on after one that found its elements equal, or not.
+bool goes_on(const Insn& insn, bool equal) { return equal == insn.has(prefix::kRep); }
+
+// Compares up to `n` elements of both sides, leaves the flags of the last one, and returns how many it took.
+template <class T, class Left>
+u32 compare_run(Cpu& cpu, const Insn& insn, u32 n, Left left, const u8* right) {
+  u32 i = 0;
+  while (i + 1 < n && goes_on(insn, left(i) == element<T>(right, i))) ++i;
+  alu::sub(left(i), element<T>(right, i), cpu.s.eflags);
+  return i + 1;
 }
 
 void check_port(Cpu& cpu, unsigned size) { cpu.check_port(cpu.s.r16(kEdx), size); }
@@ -98,16 +130,24 @@ struct Movs {
   template <class T>
   static u32 run(Cpu& cpu, const Insn& insn, Registers& r, u32 limit) {
     u8 *from = nullptr, *to = nullptr;
-    if ((cpu.s.eflags & flag::kDf) != 0) return 0;
-    u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[insn.segment], r.si(), r.mask, false, from));
-    n = std::min(n, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to));
+    const bool down = (cpu.s.eflags & flag::kDf) != 0;
+    u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[insn.segment], r.si(), r.mask, false, from, down));
+    n = std::min(n, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to, down));
     if (n < 2) return 0;
     const u32 bytes = n * sizeof(T);
-    // Ascending bytes are what ascending elements do, except where an element overlaps its own destination.
-    if (to > from && static_cast<u32>(to - from) < sizeof(T)) return 0;
-    copy_bytes(to, from, bytes);
-    r.advance(kEsi, bytes);
-    r.advance(kEdi, bytes);
+    // Bytes in order are what elements in order do, except where an element overlaps its own destination.
+    const std::ptrdiff_t ahead = down ? from - to : to - from;
+    if (ahead > 0 && ahead < static_cast<std::ptrdiff_t>(sizeof(T))) return 0;
+    if (!down) {
+      copy_bytes(to, from, bytes);
+    } else if (ahead >= bytes || -ahead >= bytes) {
+      copy_bytes(to + sizeof(T) - bytes, from + sizeof(T) - bytes, bytes);
+    } else {
+      copy_bytes_down(to + sizeof(T) - 1, from + sizeof(T) - 1, bytes);
+    }
+    const u32 by = down ? 0 - bytes : bytes;
+    r.advance(kEsi, by);
+    r.advance(kEdi, by);
     return n;
   }
   template <class T>
@@ -171,6 +211,19 @@ struct Cmps {
     r.advance(kEdi, step);
   }
   template <class T>
+  static u32 run(Cpu& cpu, const Insn& insn, Registers& r, u32 limit) {
+    u8 *source = nullptr, *destination = nullptr;
+    if ((cpu.s.eflags & flag::kDf) != 0) return 0;
+    u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[insn.segment], r.si(), r.mask, false, source));
+    n = std::min(n, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, false, destination));
+    if (n < 2) return 0;
+    n = compare_run<T>(
+        cpu, insn, n, [&](u32 i) { return element<T>(source, i); }, destination);
+    r.advance(kEsi, n * sizeof(T));
+    r.advance(kEdi, n * sizeof(T));
+    return n;
+  }
+  template <class T>
   static void overrun(Overrun o) {  // ES:DI is read first there
     const bool destination = !o.cpu.s.seg[kEs].inside(o.r.di(), sizeof(T));
     o.moved(kEdi);
@@ -184,6 +237,18 @@ struct Scas {
   static void once(Cpu& cpu, const Insn&, Registers& r) {
     alu::sub(reg<T>(cpu.s, kEax), cpu.read<T>(kEs, r.di()), cpu.s.eflags);
     r.advance(kEdi, r.step<T>());
+  }
+  template <class T>
+  static u32 run(Cpu& cpu, const Insn& insn, Registers& r, u32 limit) {
+    u8* destination = nullptr;
+    if ((cpu.s.eflags & flag::kDf) != 0) return 0;
+    u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, false, destination));
+    if (n < 2) return 0;
+    const T value = reg<T>(cpu.s, kEax);
+    n = compare_run<T>(
+        cpu, insn, n, [&](u32) { return value; }, destination);
+    r.advance(kEdi, n * sizeof(T));
+    return n;
   }
   template <class T>
   static void overrun(Overrun o) {
@@ -288,12 +353,15 @@ void repeated(Cpu& cpu, const Insn& insn) {
 template <class What, class T>
 void repeated_compare(Cpu& cpu, const Insn& insn) {
   Registers r(cpu.s, insn);
-  const u32 goes_on = insn.has(prefix::kRep) ? flag::kZf : 0;
   bool ended = r.count() == 0;
-  for (u32 left = cpu.trap_check_needed() ? 1 : kIterations; left != 0 && !ended; --left) {
-    iterate<What, T>(cpu, insn, r);
-    r.consume(1);
-    ended = r.count() == 0 || (cpu.s.eflags & flag::kZf) != goes_on;
+  u32 left = cpu.trap_check_needed() ? 1 : kIterations;
+  while (left != 0 && !ended) {
+    const u32 n = What::template run<T>(cpu, insn, r, std::min(left, r.count()));
+    if (n == 0) iterate<What, T>(cpu, insn, r);
+    const u32 done = n == 0 ? 1 : n;
+    r.consume(done);
+    left -= done;
+    ended = r.count() == 0 || !goes_on(insn, (cpu.s.eflags & flag::kZf) != 0);
   }
   leave_or_resume(cpu, ended);
 }

@@ -203,6 +203,40 @@ TEST_CASE("String instructions run alike over every kind of page and segment") {
   }
 }
 
+TEST_CASE("Copies onto themselves, over pages, up and down, move one element after the other") {
+  Twins t;
+  std::mt19937 random(5);
+  std::vector<u8> expected(kRam);
+  for (u32 n = 0; n < 600; ++n) {
+    const u32 size = 1u << random() % 3, count = random() % 9000 / size;
+    const bool down = random() % 2 != 0, apart = random() % 4 == 0;
+    const u32 from = kArea + 0x6000 + random() % 0x1000;
+    const u32 to = apart ? from - 0x2800 + random() % 0x5000 : from + random() % 40 - 20;
+    t.both([&](Machine& m) {
+      m.flat_32();
+      std::mt19937 fill(n);
+      for (u32 at = kArea; at < kArea + kAreaPages * kPageSize; at += 4) m.put32(at, fill());
+      m.put(kCode, {0xf3, 0x66, 0xa5, 0xf4});
+      if (size != 2) m.put(kCode, {0x90, 0xf3, static_cast<u8>(size == 1 ? 0xa4 : 0xa5), 0xf4});
+      m.cpu.s.gpr[kEsi] = from, m.cpu.s.gpr[kEdi] = to, m.cpu.s.gpr[kEcx] = count;
+      if (down) m.cpu.s.eflags |= flag::kDf;
+      m.start(kCode);
+    });
+    std::memcpy(expected.data(), t.a.ram(), kRam);
+    const u32 step = down ? 0 - size : size;
+    for (u32 i = 0; i < count; ++i) {
+      u8 element[4];
+      std::memcpy(element, &expected[from + i * step], size);
+      std::memcpy(&expected[to + i * step], element, size);
+    }
+    t.run_a(), t.run_b();
+    INFO(format("copy %u: %u times %u from %x to %x, down %d\n", n, count, size, from, to, down));
+    REQUIRE(t.difference() == "");
+    REQUIRE(std::memcmp(t.a.ram(), expected.data(), kRam) == 0);
+    CHECK(t.a.cpu.s.gpr[kEdi] == to + count * step);
+  }
+}
+
 TEST_CASE("A string that faults half-way goes on where it stopped") {
   Machine m;
   auto engine = make_translator(m);
