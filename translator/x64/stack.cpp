@@ -97,13 +97,11 @@ bool Writer::pop() {
   if (to.kind == OperandKind::kMem) return pop_to_memory();
   if (to.kind != OperandKind::kReg) return false;
   stack_lane(0, size, Way::kLoad);
-  a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
+  const bool to_esp = to.reg == kEsp;  // what was read counts, not the step
+  const Gp there = size == 4 ? guest32(to.reg) : gpw(to.reg), scratch = size == 4 ? kTarget32 : kTarget.r16();
+  a.mov(to_esp ? scratch : there, operand_);
   move_esp(static_cast<i32>(size));
-  if (size == 4) {
-    a.mov(guest32(to.reg), kTarget32);
-  } else {
-    a.mov(gpw(to.reg), kTarget.r16());
-  }
+  if (to_esp) a.mov(there, scratch);
   return true;
 }
 
