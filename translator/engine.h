@@ -96,6 +96,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   bool is_checked(u64 phys) const { return !checked_.empty() && checked_.contains(phys); }
   void add(Block& block);
   void register_pages(Block& block);
+  static BlockKey target_key(const Exit& exit);
+  Block* follow(const Exit& exit);
   void link(Exit& exit, Block& to);
   Site& site(u32 number);
   Block& block_of(const u8* code) { return blocks_[CodeCache::number(code)]; }

@@ -176,21 +176,38 @@ u8* Translator::link_entry(void* self, u32 number) {
   Exit& exit = t.exits_[number];
   t.cpu_->s.eip = exit.eip;
   const u64 flushes = t.stats_.flushes;
-  u8* where = t.next();
+  Block* to = t.follow(exit);
+  u8* where = to != nullptr ? to->code : t.next();
   if (where != t.backend_->exit_code() && t.stats_.flushes == flushes) t.link(exit, t.block_of(where));
   return t.go(where);
+}
+
+BlockKey Translator::target_key(const Exit& exit) {
+  BlockKey key = exit.from->key;
+  const u32 distance = exit.eip - key.eip;
+  key.eip = exit.eip;
+  key.linear += distance;
+  key.phys += static_cast<u64>(static_cast<i64>(static_cast<i32>(distance)));
+  return key;
+}
+
+// The block that an exit leads to, if nothing else is to be done first. Mode and mapping are what they were at the
+// block's start, so there is nothing to look up but the block.
+Block* Translator::follow(const Exit& exit) {
+  const bool quiet = cpu_->pending.load(std::memory_order_relaxed) == 0 && !flush_wanted_ && sampled_ == 0;
+  if (!quiet || !exit.from->valid || log_on(Log::kExec)) return nullptr;
+  const BlockKey key = target_key(exit);
+  Block* to = by_key_.find(key);
+  if (to == nullptr) to = translate(key, {});
+  return to == nullptr || to->crosses() ? nullptr : to;
 }
 
 void Translator::link(Exit& exit, Block& to) {
   const Block& from = *exit.from;
   if (!from.valid) return;
   if (!options_.chain) return backend_->give_up(exit);
-  const u32 distance = exit.eip - from.key.eip;
-  BlockKey key = from.key;
-  key.eip = exit.eip;
-  key.linear += distance;
-  key.phys += static_cast<u64>(static_cast<i64>(static_cast<i32>(distance)));
-  if (to.key != key || to.window != from.window) return;  // an interrupt came between, or a change of mode
+  // An interrupt may have come between, or a change of mode.
+  if (to.key != target_key(exit) || to.window != from.window) return;
   if (to.crosses()) {
     backend_->give_up(exit);
     return;
