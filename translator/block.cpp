@@ -46,11 +46,15 @@ class Ahead {
     } else if (insn.op != Op::kRet && insn.op != Op::kJmp) {
       return false;
     }
-    return conditional || awaited_.test(at + insn.length);
+    if (conditional) return true;
+    for (u32 i = 0; i <= kMostPadding; ++i)
+      if (awaited_.test(at + insn.length + i)) return true;
+    return false;
   }
 
  private:
-  std::bitset<kPageSize + kMaxInsnLength> awaited_;
+  static constexpr u32 kMostPadding = 15;  // that a compiler puts before a label, and nobody runs
+  std::bitset<kPageSize + kMaxInsnLength + kMostPadding> awaited_;
 };
 
 bool begins(const BlockIndex<ByKey>& made, const Block& block, u32 at) {

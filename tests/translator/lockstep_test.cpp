@@ -185,6 +185,7 @@ TEST_CASE("Regions of hot code, with branches in them, run alike") {
     TranslatorOptions options;
     options.always_windows = seed % 3 != 0;
     if (seed % 3 == 2) options.max_block_insns = 7;
+    if (seed == 31) options.code_bytes = 32768;  // always full
     Run run{seed, 1500, seed % 2 == 1, options};
     run.branches = true;
     lock_step(run);
