@@ -208,6 +208,9 @@ namespace {
 // software's.
 constexpr u32 kFxsaveWritten = 288;
 constexpr u32 kFxsaveSize = 512;
+struct FxImage {
+  u64 words[kFxsaveWritten / 8];
+};
 
 // After the limit, before the pages.
 void check_image_alignment(Cpu& cpu, const Insn& insn, u32 at) {
@@ -220,9 +223,13 @@ void fxsave_image(Cpu& cpu, const Insn& insn) {
   const u32 at = effective_address(cpu.s, insn);
   check_image_alignment(cpu, insn, at);
   const Linear linear = cpu.check(segment(insn), at, kFxsaveSize, Access::kWrite);
-  u64 words[kFxsaveWritten / 8];
-  std::memcpy(words, &cpu.s.fpu, sizeof words);
-  for (u32 i = 0; i < kFxsaveWritten / 8; ++i) cpu.write_linear<u64>(linear + 8 * i, words[i]);
+  if (FxImage* to = cpu.mmu.store_ptr<FxImage>(linear)) {  // each switch of tasks comes here
+    std::memcpy(to, &cpu.s.fpu, sizeof *to);
+    return;
+  }
+  FxImage image;
+  std::memcpy(&image, &cpu.s.fpu, sizeof image);
+  for (u32 i = 0; i < std::size(image.words); ++i) cpu.write_linear<u64>(linear + 8 * i, image.words[i]);
 }
 
 void fxrstor_image(Cpu& cpu, const Insn& insn) {
@@ -230,10 +237,14 @@ void fxrstor_image(Cpu& cpu, const Insn& insn) {
   const u32 at = effective_address(cpu.s, insn);
   check_image_alignment(cpu, insn, at);
   const Linear linear = cpu.check(segment(insn), at, kFxsaveSize, Access::kRead);
-  u64 words[kFxsaveWritten / 8];
-  for (u32 i = 0; i < kFxsaveWritten / 8; ++i) words[i] = cpu.read_linear<u64>(linear + 8 * i);
+  FxImage image;
+  if (const FxImage* from = cpu.mmu.load_ptr<FxImage>(linear)) {
+    image = *from;
+  } else {
+    for (u32 i = 0; i < std::size(image.words); ++i) image.words[i] = cpu.read_linear<u64>(linear + 8 * i);
+  }
   FpuState next = cpu.s.fpu;
-  std::memcpy(static_cast<void*>(&next), words, sizeof words);
+  std::memcpy(static_cast<void*>(&next), &image, sizeof image);
   if ((next.mxcsr & ~cpu.s.fpu.mxcsr_mask) != 0) cpu.fault(kGeneralProtection, 0);
   next.mxcsr_mask = cpu.s.fpu.mxcsr_mask;
   next.fsw = static_cast<u16>((next.fsw & ~fsw::kEs) | (cpu.s.fpu.fsw & fsw::kEs));
