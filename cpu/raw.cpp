@@ -436,11 +436,7 @@ void note_raw(Insn& insn, Generation generation) {
   }
   insn.tail_at = i & 15;
   const RawLayout r = layout(insn);
-  const bool old_jcc = generation == Generation::k8086 && r.map == 0 && (opcode & 0xf0) == 0x60;
-  const FlagUse flags = old_jcc      ? FlagUse{condition_reads(opcode), 0}
-                        : r.map == 0 ? one_byte_use(r)
-                        : r.map == 1 ? two_byte_use(r)
-                                     : FlagUse{};
+  const FlagUse flags = r.map == 0 ? one_byte_use(r) : r.map == 1 ? two_byte_use(r) : FlagUse{};
   insn.flags_read = pack_flags(flags.read);
   insn.flags_killed = pack_flags(flags.killed);
   insn.shift_by_immediate = (r.map == 0 && (opcode & 0xfe) == 0xc0) || (r.map == 1 && (opcode & 0xf7) == 0xa4);

@@ -54,3 +54,28 @@ TEST_CASE("Floating point runs on the host's unit") {
   CHECK(compare({0xd9, 0xe8, 0xd9, 0xeb, 0xde, 0xc1, 0xdd, 0x1d, 0x00, 0x90, 0, 0, 0xa1, 0x04, 0x90, 0, 0, 0xf4}) ==
         "");
 }
+
+TEST_CASE("The 8086's 60h-6Fh jump on the conditions of 70h-7Fh") {
+  Machine m;
+  auto engine = make_translator(m);
+  Cpu cpu{*find_cpu_model("8086"), *m.memory, m.ports, m.pic, m.host};
+  u32 taken = 0;
+  for (u32 condition = 0; condition < 16; ++condition)
+    for (u32 flags : {0u, +flag::kCf, +flag::kZf, +flag::kSf, +flag::kOf, +flag::kPf}) {
+      const u32 at = kCode + 16 * condition;
+      u64 ends[2] = {};
+      for (u32 i = 0; i < 2; ++i) {
+        cpu.reset();
+        cpu.s.seg[kCs].base = 0;
+        m.put(at, {static_cast<u8>((i == 0 ? 0x60 : 0x70) | condition), 0x01, 0xf4, 0xf4});  // over the first HLT
+        cpu.s.eflags = flag::kFixed | flags;
+        cpu.s.eip = at;
+        CHECK(engine->run(cpu) == Stop::kHalted);
+        ends[i] = cpu.s.eip;
+      }
+      INFO("condition " << condition << ", flags " << flags);
+      CHECK(ends[0] == ends[1]);
+      taken += ends[0] == at + 4 ? 1 : 0;
+    }
+  CHECK(taken == 8 * 6);  // each condition and its opposite
+}

@@ -75,7 +75,7 @@ bool Writer::branch() {
   if (now_.raw.lock) return false;
   const u8 op = now_.raw.opcode;
   bool done;
-  if (now_.raw.map == 1 || (op >= 0x60 && op <= 0x7f)) {
+  if (now_.raw.map == 1 || (op >= 0x70 && op <= 0x7f)) {
     done = conditional();
   } else if (op >= 0xe0 && op <= 0xe3) {
     done = loop();
