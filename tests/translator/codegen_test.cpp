@@ -40,6 +40,7 @@ const std::vector<std::vector<u8>> kForms = {
     {0x50},                                      // push eax
     {0x6a, 0xff},                                // push -1
     {0xff, 0x33},                                // push dword [ebx]
+    {0xff, 0x74, 0x8b, 0x10},                    // push dword [ebx+ecx*4+16]
     {0x5b},                                      // pop ebx
     {0xc9},                                      // leave
     {0xfd},                                      // std

@@ -21,10 +21,14 @@ void Writer::restore_flags() {
   a.mov(rax, kSaved);
 }
 
+namespace {
+u32 shift_of(u32 scale) { return scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0; }
+}  // namespace
+
 void Writer::effective_address(const Gp& to) {
   const Insn& insn = *now_.insn;
   const bool has_base = insn.base != kNoReg, has_index = insn.index != kNoReg;
-  const u32 shift = insn.scale == 8 ? 3 : insn.scale == 4 ? 2 : insn.scale == 2 ? 1 : 0;
+  const u32 shift = shift_of(insn.scale);
   if (has_base && has_index) {
     a.lea(to, ptr(guest64(insn.base), guest64(insn.index), shift, insn.disp));
   } else if (has_base && insn.disp == 0) {
@@ -78,8 +82,12 @@ bool Writer::direct(unsigned seg) const {
 // The instruction's memory operand, for emitters that move data themselves.
 void Writer::memory_lane(u32 size, Way way) {
   const Insn& insn = *now_.insn;
-  if (direct(insn.segment) && insn.address_size == 4 && insn.base != kNoReg && insn.index == kNoReg) {
-    operand_ = ptr(guest32(insn.base), insn.disp);
+  const bool has_base = insn.base != kNoReg, has_index = insn.index != kNoReg;
+  if (direct(insn.segment) && insn.address_size == 4 && (has_base || has_index)) {
+    const u32 shift = shift_of(insn.scale);
+    operand_ = !has_index ? ptr(guest32(insn.base), insn.disp)
+               : has_base ? ptr(guest32(insn.base), guest32(insn.index), shift, insn.disp)
+                          : ptr(static_cast<u64>(static_cast<i64>(insn.disp)), guest32(insn.index), shift);
     operand_.setSegment(gs);
     return;
   }
