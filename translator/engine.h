@@ -41,6 +41,7 @@ struct TranslatorOptions {
   bool chain = true;
   bool windows = true;          // hot code reaches memory through windows, where the host can
   bool always_windows = false;  // all code does, from its first translation (tests)
+  bool bmi2 = true;             // false: as if the host had none (tests)
   bool verify = false;          // every block through the independent verifier
 };
 

@@ -86,7 +86,7 @@ Mode flat_mode() {
 
 std::string host_code(const std::vector<u8>& form, bool window) {
   auto cache = std::move(*CodeCache::create(1 << 16));
-  x64::X64Backend backend;
+  x64::X64Backend backend(true);
   backend.start(*cache, Entries{});
   std::vector<u8> code = form;
   code.insert(code.end(), {0x39, 0xc0, 0xf4});  // cmp eax, eax; hlt

@@ -165,6 +165,12 @@ TEST_CASE("Blocks of one instruction run like long ones") {
   lock_step({2, 3000, false, options});
 }
 
+TEST_CASE("A host without BMI2 changes nothing") {
+  TranslatorOptions options;
+  options.bmi2 = false;
+  lock_step({8, 3000, false, options});
+}
+
 TEST_CASE("A code cache that is always full changes nothing") {
   TranslatorOptions options;
   options.code_bytes = 24576;

@@ -42,7 +42,7 @@ bool X64Backend::emit(Block& block, Draft& draft) {
   // Near the end of the cache it is written elsewhere first, to see whether it fits.
   const bool roomy = cache_->has_room(Writer::kMostBytes);
   if (!roomy && last_resort_ == nullptr) last_resort_ = std::make_unique<u8[]>(Writer::kMostBytes);
-  Writer writer(stubs_, block, draft);
+  Writer writer(stubs_, block, draft, bmi2_);
   writer.a.start(roomy ? cache_->writable_next() : last_resort_.get(), reinterpret_cast<u64>(cache_->next()));
   writer.block();
   while (writer.size() < block.entry + kRedirectBytes) writer.a.int3();
@@ -106,13 +106,21 @@ bool X64Backend::moves_well(const Block& block, Draft& draft) const {
   const u8* address = block.code + 0x1230;
   std::vector<u8> moved(block.code, block.code + block.host_size), emitted(Writer::kMostBytes);
   move(moved.data(), address, block, elsewhere);
-  Writer writer(stubs_, elsewhere, draft);
+  Writer writer(stubs_, elsewhere, draft, bmi2_);
   writer.a.start(emitted.data(), reinterpret_cast<u64>(address));
   writer.block();
   return std::equal(moved.begin(), moved.begin() + std::min(writer.size(), block.host_size), emitted.begin());
 }
 
-std::string X64Backend::verify(const Block& block) const { return x64::verify({block.code, block.host_size}, stubs_); }
+std::string X64Backend::verify(const Block& block) const {
+  const std::span<const u8> code(block.code, block.host_size);
+  if (!bmi2_) {
+    const std::string text = listing(code);
+    for (const char* insn : {"rorx", "mulx", "shrx"})
+      if (text.find(insn) != std::string::npos) return "BMI2 on a host that has none";
+  }
+  return x64::verify(code, stubs_);
+}
 
 void X64Backend::point(u8* field, const u8* target) {
   u8 bytes[4];
@@ -169,12 +177,13 @@ void X64Backend::divert_to_poll(void* ucontext, u32 eip) {
 namespace umbra {
 
 Result<std::unique_ptr<Engine>> make_x64_engine(PhysicalMemory& memory, const TranslatorOptions& options) {
-  if (!asmjit::CpuInfo::host().features().x86().hasBMI2())
-    return Error{"the translator needs a processor with BMI2; run with -accel interp"};
+  const bool bmi2 = options.bmi2 && asmjit::CpuInfo::host().features().x86().hasBMI2();
+  if (!bmi2)
+    warn("this host has no BMI2: CLI, STI, PUSHF, POPF, RDTSC, CLD, STD and bit strings are not translated inline");
   auto cache = CodeCache::create(options.code_bytes);
   if (!cache) return cache.take_error();
   return std::unique_ptr<Engine>(
-      std::make_unique<Translator>(std::move(*cache), std::make_unique<x64::X64Backend>(), memory, options));
+      std::make_unique<Translator>(std::move(*cache), std::make_unique<x64::X64Backend>(bmi2), memory, options));
 }
 
 }  // namespace umbra

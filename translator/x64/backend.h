@@ -9,6 +9,7 @@ namespace umbra::x64 {
 
 class X64Backend final : public Backend {
  public:
+  explicit X64Backend(bool bmi2) : bmi2_(bmi2) {}
   const char* name() const override { return "x64"; }
   void start(CodeCache& cache, const Entries& entries) override;
   bool emit(Block& block, Draft& draft) override;
@@ -35,6 +36,7 @@ class X64Backend final : public Backend {
   void move(u8* code, const u8* address, const Block& from, const Block& to) const;
   CodeCache* cache_ = nullptr;
   Stubs stubs_;
+  const bool bmi2_;
   std::unique_ptr<u8[]> last_resort_;
 };
 

@@ -88,9 +88,9 @@ bool Writer::native() {
     case Lowering::string:
       return string();
     case Lowering::flags:
-      return flag_instruction();
+      return bmi2_ && flag_instruction();
     case Lowering::system:
-      return system();
+      return bmi2_ && system();
     case Lowering::x87:
     case Lowering::sse:
       return fpu_instruction();

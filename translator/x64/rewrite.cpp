@@ -119,7 +119,7 @@ bool Writer::copy() {
     lea();
     return true;
   }
-  if (reaches_bits()) return bit_string();
+  if (reaches_bits()) return bmi2_ && bit_string();
   if (insn.op == Op::kXlat) return xlat();
   const MemoryUse use = memory_use(insn, r);
   if (use == MemoryUse::kNone) {

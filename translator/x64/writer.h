@@ -15,7 +15,8 @@ class Writer {
   // What a block can take at most.
   static constexpr u32 kMostBytes = kMaxBlockInsns * 512;
 
-  Writer(const Stubs& stubs, Block& block, Draft& draft) : stubs_(stubs), block_(block), draft_(draft) {}
+  Writer(const Stubs& stubs, Block& block, Draft& draft, bool bmi2)
+      : stubs_(stubs), block_(block), draft_(draft), bmi2_(bmi2) {}
 
   void block();  // the whole: poll, instructions, exits, cold paths
 
@@ -133,6 +134,7 @@ class Writer {
   const Stubs& stubs_;
   Block& block_;
   Draft& draft_;
+  const bool bmi2_;  // RORX and MULX, which leave the flags alone; what needs them is a callout otherwise
   Now now_{};
   x86::Mem operand_;  // where the lane leads
   // Of direct jumps forward to an instruction of this block: its index.
