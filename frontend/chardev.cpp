@@ -55,7 +55,10 @@ class StreamDev : public CharDev, public std::enable_shared_from_this<StreamDev>
     return taken;
   }
   void room_available() override { deliver(); }
-  bool connected() const override { return open_; }
+  // A peer whose coming is still to be told by opened() is not there yet: who asked now and was told then would greet
+  // it twice.
+  bool connected() const override { return open_ && !announcing; }
+  std::atomic<bool> announcing = false;
   std::string describe() const override { return what_; }
   // Called on the I/O thread when the far end is gone.
   std::function<void()> on_close = [] {};
@@ -220,9 +223,13 @@ void accept_next(IoLoop& loop, int listener, std::weak_ptr<StreamDev> weak) {
     if (peer < 0) return;
     loop.set_events(listener, 0);
     dev->on_close = [&loop, listener] { loop.set_events(listener, POLLIN); };
+    dev->announcing = true;
     dev->start(peer, peer);
     loop.to_machine([weak] {
-      if (const auto opened = weak.lock()) opened->opened();
+      const auto opened = weak.lock();
+      if (!opened) return;
+      opened->announcing = false;
+      opened->opened();
     });
   });
 }

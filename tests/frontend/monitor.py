@@ -158,8 +158,8 @@ def wiring(s, folder):
           r"VGA controller: PCI device 1234:1111\n      PCI subsystem 1af4:1100\n"
           r"      BAR0: 32 bit prefetchable memory at 0x\w+ \[0x\w+\].\n.*")
     check(s, "info pic", r"ioapic0: ver=0x20 id=0x00 sel=0x00\n  pin 0  0x0000000000010000 dest=0 vec=0   active-hi edge "
-          r" masked fixed  physical\n.*\n  IRR      \(none\)\n  Remote IRR \(none\)\n"
-          r"pic1: irr=\w\w imr=\w\w isr=00 hprio=0 irq_base=\w\w rr_sel=\d elcr=\w\w fnm=\d\npic0: irr=.*\n")
+          r" masked fixed  physical\n.*\n  IRR {6}[^\n]+\n  Remote IRR [^\n]+\n"
+          r"pic1: irr=\w\w imr=\w\w isr=\w\w hprio=\d irq_base=\w\w rr_sel=\d elcr=\w\w fnm=\d\npic0: irr=.*\n")
     check(s, "info irq", r"IRQ statistics for ioapic:\n.*IRQ statistics for isa-i8259:\n.*")
     check(s, "info mtree", r".*address-space: I/O\n  0{16}-000000000000ffff \(prio 0, i/o\): io\n.*"
           r"    0{14}20-0{14}21 \(prio 0, i/o\): pic\n.*")
