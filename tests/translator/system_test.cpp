@@ -71,9 +71,41 @@ void enter(Machine& m, const Situation& x) {
 void run(u32 seed, TranslatorOptions options) {
   Twins t(options);
   std::mt19937 random(seed);
-  const std::vector<std::vector<u8>> kForms = {{0xfa}, {0xfb}, {0x9c}, {0x9d},       {0x66, 0x9c}, {0x66, 0x9d},
-                                               {0xfc}, {0xfd}, {0x40}, {0x39, 0xc8}, {0x11, 0xd8}, {0x0f, 0xc8},
-                                               {0x50}, {0x5b}, {0xac}, {0x9f},       {0x9e},       {0x0f, 0x92, 0xc1}};
+  const std::vector<std::vector<u8>> kForms = {{0xfa},
+                                               {0xfb},
+                                               {0x9c},
+                                               {0x9d},
+                                               {0x66, 0x9c},
+                                               {0x66, 0x9d},
+                                               {0xfc},
+                                               {0xfd},
+                                               {0x40},
+                                               {0x39, 0xc8},
+                                               {0x11, 0xd8},
+                                               {0x0f, 0xc8},
+                                               {0x50},
+                                               {0x5b},
+                                               {0xac},
+                                               {0x9f},
+                                               {0x9e},
+                                               {0x0f, 0x92, 0xc1},
+                                               {0x60},
+                                               {0x66, 0x60},
+                                               {0x61},
+                                               {0x66, 0x61},
+                                               {0xc9},
+                                               {0x66, 0xc9},
+                                               {0xd7},
+                                               {0x1e},
+                                               {0x66, 0x1e},
+                                               {0x8c, 0x1f},
+                                               {0x0f, 0xa3, 0x07},
+                                               {0x0f, 0xab, 0x07},
+                                               {0x66, 0x0f, 0xbb, 0x0f},
+                                               {0xf0, 0x0f, 0xb3, 0x0f},
+                                               {0x0f, 0x20, 0xd0},
+                                               {0xff, 0x37},
+                                               {0x8f, 0x07}};
   u32 inlined = 0;
   for (u32 n = 0; n < 3000; ++n) {
     Situation x;
@@ -98,10 +130,15 @@ void run(u32 seed, TranslatorOptions options) {
     const Stop sa = t.run_a(), sb = t.run_b();
     t.a.cpu.pending = 0, t.b.cpu.pending = 0;
     // The arithmetic flags in the frame of a fault may be those that the faulting code was about to overwrite.
-    const u32 eip = t.a.cpu.s.eip, frame = t.a.cpu.s.r32(kEsp) + 12;
-    if (x.kind != Situation::kReal && eip == 0x1001 + 16 * kGeneralProtection && frame + 4 < kRam)
+    const u32 eip = t.a.cpu.s.eip, vector = (eip - 0x1001) / 16;
+    const bool has_error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+    const Segment& ss = t.a.cpu.s.seg[kSs];
+    const u32 top = ss.base + (t.a.cpu.s.r32(kEsp) & (ss.big() ? 0xffffffff : 0xffff));
+    const u32 frame = top + (x.kind == Situation::kReal ? 4 : has_error ? 12 : 8);
+    if (vector < 0x20 && frame + 4 < kRam)
       t.both([&](Machine& m) { m.ram()[frame] &= 0x2a, m.ram()[frame + 1] &= 0xf7; });
-    const bool faulted = eip != 0x1001 + 16 * 0x20 && eip >= 0x1000 && eip < 0x1400;
+    const bool handled = eip != 0x1001 + 16 * 0x20 && eip >= 0x1000 && eip < 0x1400;
+    const bool faulted = handled || sa == Stop::kShutdown;
     const std::string difference = t.difference(faulted ? ~flag::kArithmetic : ~0u);
     std::string listing;
     const CodeSize size = x.kind == Situation::kReal || x.kind == Situation::kV86 ? CodeSize::k16 : CodeSize::k32;
@@ -122,7 +159,7 @@ void run(u32 seed, TranslatorOptions options) {
 
 }  // namespace
 
-TEST_CASE("CLI, STI, PUSHF and POPF run alike in every mode") {
+TEST_CASE("CLI, STI, PUSHF, POPF, whole frames and bit strings run alike in every mode") {
   for (u32 seed = 1; seed <= 4; ++seed) {
     TranslatorOptions options;
     options.always_windows = seed % 2 == 0;
