@@ -275,7 +275,7 @@ TEST_CASE("A single step sees every iteration") {
 TEST_CASE("A long string is interrupted between pages and can be resumed") {
   Machine m;
   auto engine = make_translator(m);
-  // rep stosd; hlt: 4 GiB of dwords over and over the same pages would take a second, and more than RAM is dropped.
+  // rep stosd; hlt: nearly 4 GiB, over and over the same pages.
   constexpr u32 kPage = kArea / kPageSize;
   m.flat_32();
   m.put32(kDirectory, kTable | 0x67);
@@ -289,7 +289,7 @@ TEST_CASE("A long string is interrupted between pages and can be resumed") {
   m.cpu.s.gpr[kEcx] = kDwords, m.cpu.s.gpr[kEdi] = kFrom;
   m.start(kCode);
   u32 interrupts = 0;
-  for (; interrupts < 20; ++interrupts) {
+  for (u32 turn = 0; turn < 200 && interrupts < 5; ++turn) {
     m.cpu.s.eflags |= flag::kIf;
     std::thread kicker([&] {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -300,10 +300,15 @@ TEST_CASE("A long string is interrupted between pages and can be resumed") {
     kicker.join();
     m.cpu.pending = 0;
     REQUIRE(stop == Stop::kHalted);
-    if (m.cpu.s.eip == kCode + 3) break;
-    REQUIRE(m.cpu.s.eip == 0x1001 + 16 * 0x20);
     const u32 left = m.cpu.s.r32(kEcx);
     CHECK(m.cpu.s.r32(kEdi) == kFrom + 4 * (kDwords - left));
+    if (m.cpu.s.eip == kCode + 3) {  // the host was too busy to interrupt it: once more
+      CHECK(left == 0);
+      m.cpu.s.gpr[kEcx] = kDwords, m.cpu.s.gpr[kEdi] = kFrom;
+    } else {
+      REQUIRE(m.cpu.s.eip == 0x1001 + 16 * 0x20);
+      interrupts += left != 0 ? 1 : 0;
+    }
     m.start(kCode);
     m.cpu.s.gpr[kEsp] = 0x8000;
   }
