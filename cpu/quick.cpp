@@ -70,7 +70,7 @@ bool is_code(const Segment& g, unsigned dpl) {
 
 // Nothing waits for the end of this instruction, and nobody wants to hear of it.
 bool ordinary(const Cpu& cpu) {
-  return !cpu.trap_check_needed() && cpu.protected_mode() && cpu.s.shadow == 0 && !log_on(Log::kInt);
+  return !cpu.trap_check_needed() && !cpu.real() && cpu.s.shadow == 0 && !log_on(Log::kInt);
 }
 
 // In place: what is written in pieces and then copied as a whole waits for the pieces.
@@ -164,20 +164,27 @@ bool enter_gate(Cpu& cpu, u8 vector, bool software, const Push& what) {
   const Segment* ss = nullptr;
   const unsigned cpl = gate.code.dpl();
   if (!is_code(gate.code, cpl)) return false;
+  const bool v86 = cpu.v86();
   if (cpl == s.cpl) {
     esp = s.r32(kEsp);
-    if (!flat_stack(s.seg[kSs]) || cpu.checks_alignment()) return false;
+    if (v86 || !flat_stack(s.seg[kSs]) || cpu.checks_alignment()) return false;
     top = frame_top(cpu.mmu.table()->store, esp, 12 + extra);
     if (top == nullptr) return false;
   } else {
     const bool to_supervisor = s.cpl == 3;
-    if (cpl > s.cpl) return false;
+    if (cpl > s.cpl || (v86 && cpl != 0)) return false;
     ss = inner_stack(cpu, cpl, esp);
     if (ss == nullptr) return false;
-    top = frame_top(cpu.mmu.table_of(false)->store, esp, 20 + extra);
+    top = frame_top(cpu.mmu.table_of(false)->store, esp, (v86 ? 36 : 20) + extra);
     if (top == nullptr || (to_supervisor && !cpu.mmu.quick_user(false))) return false;
   }
   Frame frame(top, esp);
+  if (v86) {
+    for (SegReg reg : {kGs, kFs, kDs, kEs}) {
+      frame.push(s.seg[reg].selector);
+      s.seg[reg] = null_segment(0);
+    }
+  }
   if (ss != nullptr) {
     frame.push(s.seg[kSs].selector);
     frame.push(s.r32(kEsp));
@@ -191,6 +198,25 @@ bool enter_gate(Cpu& cpu, u8 vector, bool software, const Push& what) {
   enter_code(cpu, gate.code, cpl, gate.eip);
   s.eflags &= ~(flag::kTf | flag::kNt | flag::kRf | flag::kVm | (gate.masks ? flag::kIf : 0));
   s.activity = Activity::kRunning;
+  return true;
+}
+
+bool to_v86(Cpu& cpu, Linear esp, u32 flags) {
+  CpuState& s = cpu.s;
+  const u8* frame = within(cpu.mmu.table()->load, esp, 36);
+  if (frame == nullptr || fetch<u32>(frame) > 0xffff || !cpu.mmu.quick_user(true)) return false;
+  const auto selector = [&](u32 place) { return static_cast<u16>(fetch<u32>(frame + 4 * place)); };
+  s.eip = fetch<u32>(frame);
+  s.r32(kEsp) = fetch<u32>(frame + 12);
+  cpu.set_flags(flags, cpu.model.flags_mask);
+  cpu.set_real_segment(kCs, selector(1));
+  cpu.set_real_segment(kSs, selector(4));
+  cpu.set_real_segment(kEs, selector(5));
+  cpu.set_real_segment(kDs, selector(6));
+  cpu.set_real_segment(kFs, selector(7));
+  cpu.set_real_segment(kGs, selector(8));
+  s.cpl = 3;
+  s.nmi_blocked = false;
   return true;
 }
 
@@ -222,7 +248,7 @@ bool load_segment(Cpu& cpu, SegReg reg, u16 selector) {
 
 bool sysenter(Cpu& cpu) {
   CpuState& s = cpu.s;
-  if (!ordinary(cpu) || s.cpl != 3 || (cpu.model.features_edx & cpuid::kSep) == 0 ||
+  if (!ordinary(cpu) || cpu.v86() || s.cpl != 3 || (cpu.model.features_edx & cpuid::kSep) == 0 ||
       null_selector(static_cast<u16>(s.sysenter_cs)) || !cpu.mmu.quick_user(false))
     return false;
   const u32 cs = s.sysenter_cs & 0xfffc;
@@ -251,14 +277,16 @@ bool sysexit(Cpu& cpu) {
 
 bool iret(Cpu& cpu) {
   CpuState& s = cpu.s;
-  if (!ordinary(cpu) || (s.eflags & (flag::kNt | flag::kVip)) != 0 || !flat_stack(s.seg[kSs]) || cpu.checks_alignment())
+  if (!ordinary(cpu) || cpu.v86() || (s.eflags & (flag::kNt | flag::kVip)) != 0 || !flat_stack(s.seg[kSs]) ||
+      cpu.checks_alignment())
     return false;
   const u32 esp = s.r32(kEsp);
   const u8* frame = within(cpu.mmu.table()->load, Linear(esp), 12);
   if (frame == nullptr) return false;
   const u32 eip = fetch<u32>(frame), flags = fetch<u32>(frame + 8);
   const u16 selector = static_cast<u16>(fetch<u32>(frame + 4));
-  if ((flags & (flag::kTf | flag::kVm | flag::kVip)) != 0) return false;
+  if ((flags & (flag::kTf | flag::kVip)) != 0) return false;
+  if ((flags & flag::kVm) != 0) return s.cpl == 0 && to_v86(cpu, Linear(esp), flags);
   const Segment* code = known(cpu, selector);
   const unsigned rpl = selector & 3;
   if (code == nullptr || rpl < s.cpl || !is_code(*code, rpl) || eip > code->limit) return false;

@@ -78,6 +78,7 @@ struct Site {
   u32 index = 0;             // in the block
   bool inline_code = false;  // a callout here means that a lane missed
   bool keeps_mode = false;   // whatever it does, the block's mode still holds behind it
+  bool guarded = false;      // Translator::guard_faults() is to be asked first
   Shortcut shortcut = nullptr;
   Insn insn;
 };

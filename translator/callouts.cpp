@@ -82,7 +82,8 @@ u8* Translator::callout(const Site& site) {
   ++(site.inline_code ? kind.missed : kind.count);
   const u64 start = log_on(Log::kExits) ? __rdtsc() : 0;
   const Block& block = *site.block;
-  const bool completed = !page_faults(site) && execute(site);
+  const bool faulted = site.inline_code ? page_faults(site) : site.guarded && guard_faults(site);
+  const bool completed = !faulted && execute(site);
   if (log_on(Log::kExits)) kind.cycles += __rdtsc() - start;
   if (!completed) return next();
   const bool stays = block.valid && !flush_wanted_ && cpu.pending.load(std::memory_order_relaxed) == 0 &&

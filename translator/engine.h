@@ -77,6 +77,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   u8* callout(const Site& site);
   bool page_faults(const Site& site);  // true: delivered
   bool fetch_faults();                 // likewise
+  bool guard_faults(const Site& site);
   void deliver(const GuestFault& fault);
   bool execute(const Site& site);  // false: a fault was delivered
   u8* go(u8* where);               // last thing before generated code

@@ -94,7 +94,6 @@ void Translator::deliver(const GuestFault& fault) {
 }
 
 bool Translator::page_faults(const Site& site) {
-  if (!site.inline_code) return false;
   Cpu& cpu = *cpu_;
   for (const Touched::Place& place : Touched(cpu, site)) {
     const Fill fill = cpu.mmu.fill(place.at, place.access, cpu.mmu.user());

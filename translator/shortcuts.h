@@ -10,6 +10,9 @@ namespace umbra {
 // Null if the instruction has none in this mode.
 Shortcut shortcut_for(const Insn& insn, Mode mode);
 
+// Whether guard_faults() (guard.cpp) may know that it faults.
+bool is_guarded(const Insn& insn);
+
 // False where running the instruction may change what its block's mode takes for granted.
 bool keeps_mode(const Insn& insn);
 

@@ -107,6 +107,7 @@ void Writer::callout() {
   site.inline_code = false;
   site.insn = *now_.insn;
   site.keeps_mode = keeps_mode(site.insn);
+  site.guarded = is_guarded(site.insn);
   site.shortcut = shortcut_for(site.insn, block_.key.mode);
   fpu_checked_ = false;  // callouts leave it away
   a.mov(kSaved, reinterpret_cast<u64>(&site));

@@ -1,0 +1,100 @@
+// Faults that are certain before an instruction does anything: a privilege that its program lacks, or a unit that the
+// operating system has switched off to learn who uses it. Monitors of V86 mode live on the former, task switches on the
+// latter, and an exception thrown through C++ costs more than the rest of what they do. So they are found here, by the
+// conditions that the handlers check first; everything else stays the handlers'.
+#include "cpu/cpu.h"
+#include "translator/engine.h"
+
+namespace umbra {
+namespace {
+
+constexpr GuestFault kDenied{kGeneralProtection, true, 0};
+
+bool virtual_mode_denies(const Cpu& cpu, const Insn& insn) {
+  const bool vme = (cpu.s.cr4 & cr4::kVme) != 0;
+  switch (insn.op) {
+    case Op::kCli:
+    case Op::kSti:
+    case Op::kPushf:
+    case Op::kPopf:
+    case Op::kInt:
+    case Op::kIret:
+      return !vme;
+    case Op::kPushfd:
+    case Op::kPopfd:
+    case Op::kIretd:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool needs_ring0(const Insn& insn) {
+  switch (insn.op) {
+    case Op::kHlt:
+    case Op::kClts:
+    case Op::kInvlpg:
+    case Op::kInvd:
+    case Op::kWbinvd:
+    case Op::kRdmsr:
+    case Op::kWrmsr:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool is_guarded(const Insn& insn) {
+  if (insn.has(prefix::kLock) || insn.op == Op::kFwait) return false;  // FWAIT looks at MP as well
+  switch (info(insn.op).x64) {
+    case Lowering::x87:
+    case Lowering::sse:
+      return true;
+    default:
+      break;
+  }
+  switch (insn.op) {
+    case Op::kCli:
+    case Op::kSti:
+    case Op::kPushf:
+    case Op::kPopf:
+    case Op::kInt:
+    case Op::kIret:
+    case Op::kPushfd:
+    case Op::kPopfd:
+    case Op::kIretd:
+      return true;
+    default:
+      return needs_ring0(insn);
+  }
+}
+
+bool Translator::guard_faults(const Site& site) {
+  Cpu& cpu = *cpu_;
+  const CpuState& s = cpu.s;
+  const Insn& insn = site.insn;
+  const auto raise = [&](const GuestFault& fault) {
+    cpu.s.insn_eip = site.eip;
+    deliver(fault);
+    return true;
+  };
+  switch (info(insn.op).x64) {
+    case Lowering::x87:
+      return (s.cr0 & (cr0::kEm | cr0::kTs)) != 0 && raise({kDeviceNotAvailable});
+    case Lowering::sse: {
+      const bool there = (s.cr0 & cr0::kEm) == 0 && (s.cr4 & cr4::kOsfxsr) != 0;
+      return there && (s.cr0 & cr0::kTs) != 0 && raise({kDeviceNotAvailable});
+    }
+    default:
+      break;
+  }
+  if (cpu.v86() && cpu.iopl() < 3 && virtual_mode_denies(cpu, insn)) return raise(kDenied);
+  if (needs_ring0(insn)) return s.cpl != 0 && raise(kDenied);
+  const bool flag = insn.op == Op::kCli || insn.op == Op::kSti;
+  const bool virtualized = s.cpl == 3 && (s.cr4 & cr4::kPvi) != 0;
+  return flag && !cpu.v86() && s.cpl > cpu.iopl() && !virtualized && raise(kDenied);
+}
+
+}  // namespace umbra
