@@ -62,7 +62,8 @@ struct Shortcuts {
     if ((g.access & Segment::kReadable) == 0 || !g.inside(offset, 2) || cpu.checks_alignment()) return false;
     const u16* at = cpu.mmu.load_ptr<u16>(Linear(g.base + offset));
     if (at == nullptr) return false;
-    value = *at;
+    const u8* bytes = reinterpret_cast<const u8*>(at);  // it need not be aligned
+    value = static_cast<u16>(bytes[0] | bytes[1] << 8);
     return true;
   }
 
