@@ -99,14 +99,17 @@ TEST_CASE("The board stands random traffic") {
   for (u32 seed = 1; seed <= 3; ++seed) CHECK_NOTHROW(fuzz(seed, 20'000));
 }
 
-TEST_CASE("The board stands random traffic for long", "[.fuzz]") {
+TEST_CASE("The board stands random traffic for as long as is asked") {
   const char* text = std::getenv("UMBRA_FUZZ_SECONDS");
-  const double seconds = text != nullptr ? std::atof(text) : 60;
+  const double seconds = text != nullptr ? std::atof(text) : 0.2;
   const char* first = std::getenv("UMBRA_FUZZ_SEED");
   u32 seed = 1000 * (first != nullptr ? static_cast<u32>(std::atoi(first)) : 1);
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   u64 runs = 0;
-  for (; std::chrono::steady_clock::now() < end; ++runs) fuzz(seed++, 5'000);
+  do {
+    fuzz(seed++, 5'000);
+    ++runs;
+  } while (std::chrono::steady_clock::now() < end);
   std::printf("| the whole board, 5000 accesses each | %llu |\n", static_cast<unsigned long long>(runs));
   CHECK(runs > 0);
 }

@@ -55,17 +55,10 @@ u64 fuzz(const Target& target, double seconds, u32 seed) {
 
 }  // namespace
 
-TEST_CASE("Every device stands a little random traffic on its own") {
-  for (const Target& t : targets()) {
-    INFO(t.name);
-    CHECK(fuzz(t, 0.05, 1) > 0);
-  }
-}
-
-TEST_CASE("Every device stands random traffic for long", "[.fuzz]") {
-  const double seconds = number("UMBRA_FUZZ_SECONDS", 60);
+TEST_CASE("Every device stands random traffic on its own") {
+  const double seconds = number("UMBRA_FUZZ_SECONDS", 0.05);
   const auto seed = static_cast<u32>(number("UMBRA_FUZZ_SEED", 1));
-  std::printf("| device | executions in %.0f s |\n|---|---:|\n", seconds);
+  std::printf("| device | executions in %g s |\n|---|---:|\n", seconds);
   for (const Target& t : targets()) {
     INFO(t.name);
     const u64 runs = fuzz(t, seconds, seed);

@@ -170,4 +170,21 @@ struct IdeRig {
   }
 };
 
+// What a fresh disk holds there, what a medium holds, what RAM holds.
+inline std::vector<u8> expected(u64 sector, u32 count) {
+  std::vector<u8> data(count * kSectorSize);
+  for (u32 s = 0; s < count; ++s)
+    for (u32 i = 0; i < kSectorSize; ++i) data[s * kSectorSize + i] = IdeRig::pattern(sector + s, i);
+  return data;
+}
+
+inline std::vector<u8> medium_bytes(const SlowMedium& m, u64 sector, u32 count) {
+  const auto from = m.data.begin() + static_cast<std::ptrdiff_t>(sector * kSectorSize);
+  return {from, from + count * kSectorSize};
+}
+
+inline std::vector<u8> ram_bytes(IdeRig& rig, u32 at, u32 size) {
+  return {rig.memory.ram.begin() + at, rig.memory.ram.begin() + at + size};
+}
+
 }  // namespace umbra
