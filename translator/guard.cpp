@@ -10,23 +10,14 @@ namespace {
 
 constexpr GuestFault kDenied{kGeneralProtection, true, 0};
 
-bool virtual_mode_denies(const Cpu& cpu, const Insn& insn) {
-  const bool vme = (cpu.s.cr4 & cr4::kVme) != 0;
-  switch (insn.op) {
-    case Op::kCli:
-    case Op::kSti:
-    case Op::kPushf:
-    case Op::kPopf:
-    case Op::kInt:
-    case Op::kIret:
-      return !vme;
-    case Op::kPushfd:
-    case Op::kPopfd:
-    case Op::kIretd:
-      return true;
-    default:
-      return false;
-  }
+// What V86 programs may do at an IOPL of 3 only; VME lets them do the short forms, mostly.
+bool short_iopl_sensitive(Op op) {
+  return op == Op::kCli || op == Op::kSti || op == Op::kPushf || op == Op::kPopf || op == Op::kInt || op == Op::kIret;
+}
+bool long_iopl_sensitive(Op op) { return op == Op::kPushfd || op == Op::kPopfd || op == Op::kIretd; }
+
+bool virtual_mode_denies(const Cpu& cpu, Op op) {
+  return long_iopl_sensitive(op) || (short_iopl_sensitive(op) && (cpu.s.cr4 & cr4::kVme) == 0);
 }
 
 bool needs_ring0(const Insn& insn) {
@@ -55,20 +46,7 @@ bool is_guarded(const Insn& insn) {
     default:
       break;
   }
-  switch (insn.op) {
-    case Op::kCli:
-    case Op::kSti:
-    case Op::kPushf:
-    case Op::kPopf:
-    case Op::kInt:
-    case Op::kIret:
-    case Op::kPushfd:
-    case Op::kPopfd:
-    case Op::kIretd:
-      return true;
-    default:
-      return needs_ring0(insn);
-  }
+  return short_iopl_sensitive(insn.op) || long_iopl_sensitive(insn.op) || needs_ring0(insn);
 }
 
 bool Translator::guard_faults(const Site& site) {
@@ -90,7 +68,7 @@ bool Translator::guard_faults(const Site& site) {
     default:
       break;
   }
-  if (cpu.v86() && cpu.iopl() < 3 && virtual_mode_denies(cpu, insn)) return raise(kDenied);
+  if (cpu.v86() && cpu.iopl() < 3 && virtual_mode_denies(cpu, insn.op)) return raise(kDenied);
   if (needs_ring0(insn)) return s.cpl != 0 && raise(kDenied);
   const bool flag = insn.op == Op::kCli || insn.op == Op::kSti;
   const bool virtualized = s.cpl == 3 && (s.cr4 & cr4::kPvi) != 0;

@@ -32,10 +32,6 @@ int table(std::vector<std::string> names, std::vector<std::string> emulators, co
   int result = 0;
   for (const std::string& name : names) {
     const Guest* guest = find(name);
-    if (guest == nullptr) {
-      std::fprintf(stderr, "boot_run: there is no guest '%s'; --list shows them\n", name.c_str());
-      return 2;
-    }
     std::printf("| %s | %s |", guest->name, guest->what);
     double first = 0, last = 0;
     for (std::size_t i = 0; i < emulators.size(); ++i) {
@@ -87,6 +83,11 @@ int main(int argc, char** argv) {
       names.push_back(word);
     }
   }
+  for (const std::string& name : names) {
+    if (find(name) != nullptr) continue;
+    std::fprintf(stderr, "boot_run: there is no guest '%s'; --list shows them\n", name.c_str());
+    return 2;
+  }
   if (as_table) return table(names, emulators, options, manner);
   if (names.empty()) {
     std::fprintf(stderr,
@@ -98,10 +99,6 @@ int main(int argc, char** argv) {
   int result = 0;
   for (const std::string& name : names) {
     const Guest* guest = find(name);
-    if (guest == nullptr) {
-      std::fprintf(stderr, "boot_run: there is no guest '%s'; --list shows them\n", name.c_str());
-      return 2;
-    }
     const Outcome o = run(*guest, emulator, options, manner);
     if (!o.skipped.empty()) {
       std::printf("%-20s skipped: %s\n", guest->name, o.skipped.c_str());

@@ -9,7 +9,7 @@ using namespace umbra::test;
 
 namespace {
 
-constexpr u32 kCode = 0x40000, kTable = 0x10000, kOtherTable = 0x11000, kFirstDirectory = 0x60000, kTss = 0x600;
+constexpr u32 kCode = 0x40000, kTable = 0x10000, kOtherTable = 0x11000, kFirstDirectory = 0x60000;
 constexpr u32 kDirectories = 120;
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -50,18 +50,6 @@ void map_twice(Machine& m) {
   m.cpu.set_cr0(m.cpu.s.cr0 | cr0::kPg | cr0::kWp);
 }
 
-void to_ring_3(Machine& m) {
-  for (unsigned i = 0; i < kSegCount; ++i) m.cpu.s.seg[i] = Machine::flat(i == kCs, true, 3);
-  m.cpu.s.tr.base = kTss;
-  m.cpu.s.tr.limit = 0x67;
-  m.cpu.s.tr.rights = 0x8b;
-  m.cpu.s.tr.selector = 0x18;
-  m.cpu.s.tr.derive(true);
-  m.put32(kTss + 4, 0x7000);
-  m.put32(kTss + 8, 16);
-  m.cpu.set_cpl(3);
-}
-
 // Reads every second page there and stores to the last ones:
 // mov edi, 401000h; l: add ebx, [edi]; add edi, 2000h; cmp edi, 500000h; jb l;
 // mov edi, 4E8000h; m: inc dword [edi]; add edi, 3000h; cmp edi, 500000h; jb m; int 20h
@@ -89,7 +77,7 @@ TEST_CASE("Address spaces by the hundred stay within the budgets of mappings, ta
         m.cpu.set_cpl(0);
         m.cpu.set_cr3(kFirstDirectory + d * kPageSize);
         m.cpu.s.gpr[kEsp] = 0x8000;
-        to_ring_3(m);
+        m.to_ring_3();
         m.start(kCode);
       });
       REQUIRE(t.run_a() == t.run_b());

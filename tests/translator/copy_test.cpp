@@ -8,7 +8,7 @@ using namespace umbra::test;
 
 namespace {
 
-constexpr u32 kDirectory = 0x10000, kTable = 0x11000, kCode = 0x40000, kTss = 0x600, kShift = 0x400000;
+constexpr u32 kDirectory = 0x10000, kTable = 0x11000, kCode = 0x40000, kShift = 0x400000;
 
 // The megabyte is seen at 0, 4, 8 and 12 MiB, by everybody.
 void map_four_times(Machine& m) {
@@ -16,18 +16,6 @@ void map_four_times(Machine& m) {
   for (u32 i = 0; i < 4; ++i) m.put32(kDirectory + i * 4, kTable | 0x67);
   m.cpu.set_cr3(kDirectory);
   m.cpu.set_cr0(m.cpu.s.cr0 | cr0::kPg | cr0::kWp);
-}
-
-void to_ring_3(Machine& m) {
-  for (unsigned i = 0; i < kSegCount; ++i) m.cpu.s.seg[i] = Machine::flat(i == kCs, true, 3);
-  m.cpu.s.tr.base = kTss;
-  m.cpu.s.tr.limit = 0x67;
-  m.cpu.s.tr.rights = 0x8b;
-  m.cpu.s.tr.selector = 0x18;
-  m.cpu.s.tr.derive(true);
-  m.put32(kTss + 4, 0x7000);
-  m.put32(kTss + 8, 16);
-  m.cpu.set_cpl(3);
 }
 
 // Calls into its page and out of it, jumps both ways, reads where it is, faults on an empty page when EDX says so:
@@ -64,7 +52,7 @@ TEST_CASE("A program at another address runs a copy of its translation") {
         m.cpu.s.gpr[kEsp] = 0x8000;
         m.cpu.s.gpr[kEdx] = round % 3 == 2 ? 0x40000000 : 0;
         m.cpu.set_cpl(0);
-        to_ring_3(m);
+        m.to_ring_3();
         m.start(kCode + round % 4 * kShift);
       });
       REQUIRE(t.run_a() == t.run_b());

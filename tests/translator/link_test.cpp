@@ -10,7 +10,6 @@ namespace {
 
 constexpr u32 kCode = 0x40000, kFunction = 0x50000, kDirectory = 0x10000, kTable = 0x11000, kOther = 0x12000;
 constexpr u32 kEntry = kTable + (kFunction >> 12) * 4;
-constexpr u32 kTss = 0x600;
 
 std::vector<u8> le32(u32 v) {
   return {static_cast<u8>(v), static_cast<u8>(v >> 8), static_cast<u8>(v >> 16), static_cast<u8>(v >> 24)};
@@ -32,18 +31,6 @@ void map_identically(Machine& m, u32 flags) {
   m.cpu.set_cr4(m.cpu.s.cr4 | cr4::kPge);
   m.cpu.set_cr3(kDirectory);
   m.cpu.set_cr0(m.cpu.s.cr0 | cr0::kPg | cr0::kWp);
-}
-
-void to_ring_3(Machine& m) {
-  for (unsigned i = 0; i < kSegCount; ++i) m.cpu.s.seg[i] = Machine::flat(i == kCs, true, 3);
-  m.cpu.s.tr.base = kTss;
-  m.cpu.s.tr.limit = 0x67;
-  m.cpu.s.tr.rights = 0x8b;
-  m.cpu.s.tr.selector = 0x18;
-  m.cpu.s.tr.derive(true);
-  m.put32(kTss + 4, 0x7000);
-  m.put32(kTss + 8, 16);
-  m.cpu.set_cpl(3);
 }
 
 std::string run_both(Twins& t) {
@@ -109,7 +96,7 @@ TEST_CASE("A program's code follows its page tables across CR3 writes, INVLPG an
           default:
             m.cpu.set_cr3(round % 8 < 4 ? kOther : kDirectory);
         }
-        to_ring_3(m);
+        m.to_ring_3();
         m.start(kCode);
       });
       CHECK(run_both(t) == "");
@@ -166,7 +153,7 @@ TEST_CASE("Page faults of single instructions come out as in the interpreter, er
         m.put32(kTable + 0x91 * 4, 0x91065);
         m.cpu.set_cr3(kDirectory);
         m.put(kCode, join({{0x31, 0xdb}, access, {0xf4}}));
-        if (user) to_ring_3(m);
+        if (user) m.to_ring_3();
         m.start(kCode);
       });
       CHECK(run_both(t) == "");

@@ -69,6 +69,19 @@ struct Machine {
     cpu.set_cpl(0);
     cpu.update_paging();
   }
+  // The program in flat ring 3, with a TSS for the way back.
+  void to_ring_3() {
+    constexpr u32 kTss = 0x600;
+    for (unsigned i = 0; i < kSegCount; ++i) cpu.s.seg[i] = flat(i == kCs, true, 3);
+    cpu.s.tr.base = kTss;
+    cpu.s.tr.limit = 0x67;
+    cpu.s.tr.rights = 0x8b;
+    cpu.s.tr.selector = 0x18;
+    cpu.s.tr.derive(true);
+    put32(kTss + 4, 0x7000);
+    put32(kTss + 8, 16);
+    cpu.set_cpl(3);
+  }
   void start(u32 eip) {
     cpu.s.eip = eip;
     cpu.s.activity = Activity::kRunning;
