@@ -472,6 +472,7 @@ Mux::Mux(std::unique_ptr<CharDev> stream, std::function<void()> quit) : shared_(
 
 std::unique_ptr<CharDev> Mux::face(const std::string& what) {
   auto face = std::make_unique<Face>(shared_, what);
+  face->greeted_ = shared_->faces.empty();  // nobody has to turn to a monitor that is alone
   shared_->faces.push_back(face.get());
   return face;
 }

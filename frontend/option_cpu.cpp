@@ -126,8 +126,9 @@ Status set_property(CpuModel& model, const KeyValue& kv) {
 }
 
 Result<const CpuModel*> named_model(Options& o, const std::string& name) {
-  static const KeyValue kAliases[] = {
-      {"qemu32", "max"}, {"host", "max"}, {"kvm32", "max"}, {"base", "max"}, {"n270", "max"}};
+  static const KeyValue kAliases[] = {{"qemu32", "max"},   {"qemu64", "max"}, {"host", "max"},  {"kvm32", "max"},
+                                      {"kvm64", "max"},    {"base", "max"},   {"n270", "max"},  {"coreduo", "max"},
+                                      {"core2duo", "max"}, {"athlon", "max"}, {"phenom", "max"}};
   if (const CpuModel* model = find_cpu_model(name)) return model;
   for (const KeyValue& alias : kAliases) {
     if (name != alias.key) continue;
@@ -142,7 +143,7 @@ Result<const CpuModel*> named_model(Options& o, const std::string& name) {
   }
   const std::string near = nearest(name, names);
   return Error{"-cpu: there is no model '" + name + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
-               " There are " + known};
+               "; there are " + known};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// -machine, -accel, -smp, -device, -global and -action.
+// -machine, -accel, -smp, -global and -action.
 #include <algorithm>
 #include <cstdlib>
 
@@ -49,6 +49,10 @@ Status option_smp(Options&, const std::string& text) {
 }
 
 Status option_accel(Options& o, const std::string& text) {
+  if (text == "help" || text == "?") {
+    o.action = Options::Action::kListAccels;
+    return {};
+  }
   for (const KeyValue& kv : parse_key_values(text)) {
     if (kv.key == "thread" || kv.key == "tb-size" || kv.key == "one-insn-per-tb") {
       o.notes.push_back("-accel: " + kv.key + " makes no difference here");
@@ -98,40 +102,6 @@ Status option_machine(Options& o, const std::string& text) {
         o.machine_named = name;
       }
     }
-  }
-  return {};
-}
-
-Status option_device(Options& o, const std::string& text) {
-  if (text == "help" || text == "?") {
-    o.action = Options::Action::kListDevices;
-    return {};
-  }
-  const auto items = parse_key_values(text);
-  const std::string& name = items.empty() ? text : items[0].key;
-  if (name == "isa-debug-exit") {
-    DebugExitConfig exit;
-    for (std::size_t i = 1; i < items.size(); ++i) {
-      if (items[i].key == "id") continue;
-      const auto n = parse_number(items[i].value, items[i].key == "iobase" ? 0xffff : 4);
-      if (n && items[i].key == "iobase") {
-        exit.port = static_cast<u16>(*n);
-      } else if (n && items[i].key == "iosize" && *n >= 1) {
-        exit.size = static_cast<unsigned>(*n);
-      } else {
-        return bad_value("device", text, "isa-debug-exit,iobase=PORT,iosize=1…4");
-      }
-    }
-    o.machine.debug_exit = exit;
-  } else if (name == "pc-testdev" || name == "VGA") {
-    for (std::size_t i = 1; i < items.size(); ++i)
-      if (items[i].key != "id")
-        return Error{"-device: " + name + " has no '" + items[i].key + "' that can be set here"};
-    (name == "VGA" ? o.machine.vga : o.machine.testdev) = true;
-  } else {
-    const std::string near = nearest(name, {"isa-debug-exit", "pc-testdev", "VGA"});
-    return Error{"-device: there is no '" + name + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
-                 " There are isa-debug-exit, pc-testdev and VGA"};
   }
   return {};
 }

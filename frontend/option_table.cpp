@@ -40,24 +40,6 @@ Status simple(Options& o, const std::string& file) {
   return simple_drive(o, kKind, kIndex, file);
 }
 
-Status boot(Options& o, const std::string& text) {
-  const auto letters = [](const std::string& s) { return s.find_first_not_of("abcdnop") == std::string::npos; };
-  for (const KeyValue& kv : parse_key_values(text)) {
-    if ((kv.key == "order" || (kv.value.empty() && letters(kv.key))) && letters(kv.value)) {
-      o.machine.boot_order = kv.key == "order" ? kv.value : kv.key;
-    } else if (kv.key == "once" && letters(kv.value)) {
-      o.machine.boot_once = kv.value;
-    } else if (kv.key == "menu") {
-      if (Status s = set_bool(o.machine.boot_menu, "boot", kv); !s) return s;
-    } else if (kv.key == "strict" || kv.key == "splash" || kv.key == "splash-time" || kv.key == "reboot-timeout") {
-      o.notes.push_back("-boot: " + kv.key + " is not supported; menu, order and once are");
-    } else {
-      return bad_value("boot", text, "letters of a (floppy), c (disk), d (CD), n (network), or order=…,once=…,menu=on");
-    }
-  }
-  return {};
-}
-
 Status memory(Options& o, const std::string& text) {
   std::string size = text;
   for (const KeyValue& kv : parse_key_values(text)) {
@@ -121,6 +103,12 @@ Status no_network(Options&, const std::string& text) {
   return Error{"-net: there is no network card yet; only '-net none' is accepted"};
 }
 
+Status no_sound(Options&, const std::string& text) {
+  const auto items = parse_key_values(text);
+  if (!items.empty() && (items[0].key == "none" || items[0].value == "none")) return {};
+  return Error{"-audiodev: there is no sound card yet; only '-audiodev none,id=…' is accepted"};
+}
+
 Status log_items(Options& o, const std::string& text) {
   if (text == "help" || text == "?") {
     o.action = Options::Action::kListLog;
@@ -170,7 +158,9 @@ constexpr Option kOptions[] = {
     {"enable-kvm", nullptr, [](Options& o, const std::string&) { return option_accel(o, "kvm"); },
      "the translator runs instead"},
     {"drive", "KEY=VALUE,…", option_drive,
-     "file=,if=ide|floppy,media=disk|cdrom,index=,format=raw,snapshot=on,readonly=on"},
+     "file=,if=ide|floppy|none,media=disk|cdrom,index=,format=raw,snapshot=on,readonly=on"},
+    {"blockdev", "KEY=VALUE,…", option_blockdev,
+     "driver=file|raw,node-name=,filename=,file=,read-only=on, for a -device"},
     {"hda", "FILE", simple<Kind::kDisk, 0>, "first IDE disk"},
     {"hdb", "FILE", simple<Kind::kDisk, 1>, "second"},
     {"hdc", "FILE", simple<Kind::kDisk, 2>, "third"},
@@ -179,7 +169,7 @@ constexpr Option kOptions[] = {
     {"fda", "FILE", simple<Kind::kFloppy, 0>, "first floppy disk (fat:DIR shows a directory)"},
     {"fdb", "FILE", simple<Kind::kFloppy, 1>, "second"},
     {"snapshot", nullptr, set<&Options::snapshot>, "throw away what is written to any disk"},
-    {"boot", "ORDER", boot, "order=cad,once=d,menu=on"},
+    {"boot", "ORDER", option_boot, "order=cad,once=d,menu=on,strict=on,splash-time=MS"},
     {"kernel", "FILE", machine_text<&MachineConfig::kernel>, "Linux or Multiboot kernel to boot without a boot loader"},
     {"initrd", "FILE", machine_text<&MachineConfig::initrd>, "its initial RAM disk, or Multiboot modules"},
     {"append", "TEXT", machine_text<&MachineConfig::append>, "its command line"},
@@ -209,7 +199,14 @@ constexpr Option kOptions[] = {
      },
      "LPT1…LPT3, likewise"},
     {"debugcon", "STREAM", text<&Options::debugcon>, "port 0xE9, likewise"},
-    {"monitor", "STREAM", text<&Options::monitor>, "the monitor, likewise"},
+    {"monitor", "STREAM",
+     [](Options& o, const std::string& v) {
+       o.monitors.push_back(v);
+       return Status{};
+     },
+     "the monitor, likewise"},
+    {"chardev", "BACKEND,id=NAME,…", option_chardev, "a stream for others to name as chardev:NAME; mux=on shares it"},
+    {"mon", "chardev=NAME", option_mon, "a monitor on such a stream"},
     {"display", "NAME", display, "sdl, curses or none"},
     {"sdl", nullptr, [](Options& o, const std::string&) { return display(o, "sdl"); }, "the same as -display sdl"},
     {"curses", nullptr, [](Options& o, const std::string&) { return display(o, "curses"); },
@@ -224,6 +221,10 @@ constexpr Option kOptions[] = {
     {"no-acpi", nullptr, machine_flag<&MachineConfig::acpi, false>, "no ACPI"},
     {"no-hpet", nullptr, machine_flag<&MachineConfig::hpet, false>, "no HPET"},
     {"S", nullptr, machine_flag<&MachineConfig::start_paused, true>, "do not start until the monitor says cont"},
+    {"fw_cfg", "name=NAME,string=TEXT", option_fw_cfg, "a file for firmware and guest; also file=FILE"},
+    {"uuid", "UUID", option_uuid, "the machine's, for SMBIOS"},
+    {"smbios", "type=0|1,FIELD=TEXT,…", option_smbios, "vendor, version, date; manufacturer, product, serial, …"},
+    {"pidfile", "FILE", text<&Options::pid_file>, "write the number of the process here"},
     {"name", "TEXT",
      [](Options& o, const std::string& v) {
        for (const KeyValue& kv : parse_key_values(v))
@@ -231,7 +232,7 @@ constexpr Option kOptions[] = {
        return Status{};
      },
      "shown in the window's title"},
-    {"device", "NAME", option_device, "isa-debug-exit, pc-testdev; -device help lists them"},
+    {"device", "NAME", option_device, "isa-debug-exit, ide-hd, …; -device help lists them"},
     {"d", "ITEM,…", log_items, "traces; -d help lists them"},
     {"D", "FILE", text<&Options::log_file>, "write traces here"},
     {"verify", nullptr, set<&Options::verify>, "prove every emitted block safe before it runs"},
@@ -256,6 +257,7 @@ constexpr Option kOptions[] = {
     {"k", "LAYOUT", nothing, "accepted: keys are taken by their place on the keyboard"},
     {"net", "none", no_network, "none"},
     {"nic", "none", no_network, "none"},
+    {"audiodev", "none", no_sound, "none"},
     {"nodefaults", nullptr, set<&Options::no_defaults>, "no devices that were not asked for"},
     {"no-user-config", nullptr, nothing, "there are no configuration files"},
     {"msg", "…", nothing, "accepted: messages stay as they are"},
@@ -273,8 +275,6 @@ constexpr Option kOptions[] = {
     {"netdev", "…", nullptr, "there is no network card yet; use -net none"},
     {"spice", "…", nullptr, "use -display sdl"},
     {"qmp", "…", nullptr, "use -monitor unix:PATH,server,nowait"},
-    {"mon", "…", nullptr, "use -monitor"},
-    {"chardev", "…", nullptr, "name the stream in -serial, -parallel, -monitor or -debugcon"},
     {"gdb", "…", nullptr, "use -S with the monitor, or -d in_asm,cpu"},
     {"s", nullptr, nullptr, "use -S with the monitor, or -d in_asm,cpu"},
     {"icount", "…", nullptr, "use -accel interp for runs that are easier to repeat"},
@@ -283,15 +283,11 @@ constexpr Option kOptions[] = {
     {"usb", nullptr, nullptr, "the PS/2 keyboard and mouse are always there"},
     {"usbdevice", "…", nullptr, "the PS/2 keyboard and mouse are always there"},
     {"audio", "…", nullptr, "there is no sound card yet; leave it out"},
-    {"audiodev", "…", nullptr, "there is no sound card yet; leave it out"},
     {"soundhw", "…", nullptr, "there is no sound card yet; leave it out"},
-    {"blockdev", "…", nullptr, "use -drive"},
     {"sd", "FILE", nullptr, "use -hda"},
     {"mtdblock", "FILE", nullptr, "use -hda"},
     {"pflash", "FILE", nullptr, "use -bios"},
-    {"smbios", "…", nullptr, "leave it out: SeaBIOS makes its own tables"},
     {"acpitable", "…", nullptr, "leave it out: SeaBIOS makes its own tables"},
-    {"fw_cfg", "…", nullptr, "use -kernel, -initrd and -append"},
     {"daemonize", nullptr, nullptr, "start it with the shell's & and -display none"},
     {"runas", "USER", nullptr, "start it as that user"},
     {"chroot", "DIR", nullptr, "use chroot(8)"},
@@ -302,8 +298,6 @@ constexpr Option kOptions[] = {
     {"watchdog", "…", nullptr, "leave it out"},
     {"trace", "…", nullptr, "use -d"},
     {"plugin", "…", nullptr, "use -d"},
-    {"pidfile", "FILE", nullptr, "write $! from the shell that starts it"},
-    {"uuid", "…", nullptr, "leave it out"},
     {"tpmdev", "…", nullptr, "leave it out"},
     {"dtb", "FILE", nullptr, "leave it out: a PC has no device tree"},
     {"preconfig", nullptr, nullptr, "use -S with the monitor"},

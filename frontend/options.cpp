@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cpu/base/log.h"
+#include "frontend/option_handlers.h"
 #include "frontend/option_table.h"
 
 namespace umbra {
@@ -113,6 +114,7 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
     if (const std::string_view help = option->help; help.starts_with(kAccepted))
       o.notes.push_back("-" + name + " makes no difference: " + std::string(help.substr(kAccepted.size())));
   }
+  if (Status s = connect_drives(o); !s) return s.take_error();
   if (o.machine.kernel.empty() && !o.machine.initrd.empty()) return Error{"-initrd is for a kernel given with -kernel"};
   if (o.machine.kernel.empty() && !o.machine.append.empty()) return Error{"-append is for a kernel given with -kernel"};
   if (o.snapshot)

@@ -10,11 +10,30 @@
 
 namespace umbra {
 
+// -chardev: a stream with a name, for `chardev:ID` elsewhere. With `shared` several ends may use it, by turns.
+struct NamedStream {
+  std::string id;
+  std::string stream;  // as in -serial
+  bool shared = false;
+  bool signals = true;  // on a terminal, Ctrl-C ends Umbra
+};
+
+// -drive if=none: a drive with a name, for a -device.
+struct NamedDrive {
+  std::string id;
+  DriveConfig drive;
+  bool connected = false;
+};
+
 struct Options {
   MachineConfig machine;  // its streams still closed: the specs are below
+  std::vector<NamedStream> streams;
+  std::vector<NamedDrive> named_drives;
+  std::vector<std::string> drive_devices;  // -device ide-hd,…: connected once every -drive is known
   std::vector<std::string> serial, parallel;
   std::string debugcon;
-  std::string monitor;
+  std::vector<std::string> monitors;
+  std::string pid_file;
   std::string display;  // "" = sdl where there is a display, else none
   bool nographic = false;
   bool full_screen = false;
@@ -36,6 +55,7 @@ struct Options {
     kListInsns,
     kListCpus,
     kListMachines,
+    kListAccels,
     kListDevices,
     kListLog,
     kListOptions

@@ -1,8 +1,12 @@
 #include "frontend/program.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include "cpu/base/log.h"
 #include "cpu/interp/interp.h"
@@ -24,6 +28,30 @@ std::string log_list() {
   std::string out;
   for (const LogItem& item : kLogItems) out += format("%-14s %s\n", item.name, item.help);
   return out;
+}
+
+// A file with the number of this process in it, for as long as it lives.
+class PidFile {
+ public:
+  ~PidFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  Status write(const std::string& path) {
+    std::FILE* file = std::fopen(path.c_str(), "w");
+    const bool written = file != nullptr && std::fprintf(file, "%d\n", static_cast<int>(::getpid())) > 0;
+    const bool closed = file != nullptr && std::fclose(file) == 0;
+    if (!written || !closed) return Error{"-pidfile: cannot write '" + path + "': " + std::strerror(errno)};
+    path_ = path;
+    return {};
+  }
+
+ private:
+  std::string path_;
+};
+
+int fail(const std::string& message) {
+  std::fprintf(stderr, "umbra: %s\n", message.c_str());
+  return 1;
 }
 
 }  // namespace
@@ -55,7 +83,9 @@ int run_program(Options& o) {
     case Options::Action::kListMachines:
       return list("pc    an i440FX PC (default)\nbare  RAM, a ROM and output ports\n");
     case Options::Action::kListDevices:
-      return list("isa-debug-exit  iobase=0x501,iosize=2\npc-testdev\nVGA\n");
+      return list(device_help());
+    case Options::Action::kListAccels:
+      return list("jit     translates to the host's instructions (tcg means the same)\ninterp  interprets\n");
     case Options::Action::kListLog:
       return list(log_list());
     case Options::Action::kListOptions:
@@ -68,10 +98,10 @@ int run_program(Options& o) {
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error of the write, whichever thread it comes from
   for (const std::string& note : o.notes) std::fprintf(stderr, "umbra: %s\n", note.c_str());
   g_log_mask = o.log_mask;
-  if (Status s = set_log_file(o.log_file); !s) {
-    std::fprintf(stderr, "umbra: %s\n", s.error().c_str());
-    return 1;
-  }
+  if (Status s = set_log_file(o.log_file); !s) return fail(s.error());
+  PidFile pid_file;
+  if (!o.pid_file.empty())
+    if (Status s = pid_file.write(o.pid_file); !s) return fail(s.error());
   return wants_bare_board(o) ? run_bare(o) : run_pc(o);
 }
 

@@ -1,4 +1,5 @@
 // The bare board: its output is this program's standard output.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -17,12 +18,15 @@ constexpr u64 kMinRom = 64 * 1024, kMaxRom = 256 * 1024;
 
 }  // namespace
 
-// A ROM alone, and nothing that only a PC has.
+// A ROM alone, and nothing that only a PC has; its output goes to stdio here, so that any other stream is a PC's.
 bool wants_bare_board(const Options& o) {
   if (o.bare) return true;
+  const auto elsewhere = [](const std::string& stream) { return stream != "stdio"; };
   const bool pc = !o.machine.drives.empty() || !o.machine.kernel.empty() || !o.machine.option_roms.empty() ||
-                  !o.machine_named.empty() || o.machine.testdev || o.machine.boot_menu || !o.monitor.empty() ||
-                  (!o.display.empty() && o.display != "none") || o.nographic;
+                  !o.machine_named.empty() || o.machine.testdev || o.machine.boot_menu || !o.monitors.empty() ||
+                  !o.parallel.empty() || (!o.debugcon.empty() && elsewhere(o.debugcon)) ||
+                  std::ranges::any_of(o.serial, elsewhere) || (!o.display.empty() && o.display != "none") ||
+                  o.nographic;
   return !o.machine.bios.empty() && !pc;
 }
 

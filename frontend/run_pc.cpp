@@ -12,27 +12,22 @@
 #include "cpu/base/log.h"
 #include "cpu/show.h"
 #include "devices/board/machine.h"
-#include "frontend/chardev.h"
 #include "frontend/display.h"
 #include "frontend/machine_info.h"
 #include "frontend/monitor.h"
 #include "frontend/program.h"
+#include "frontend/streams.h"
 
 namespace umbra {
 namespace {
 
-// What the streams of the command line come to, before there is a machine.
-struct Streams {
-  std::unique_ptr<CharDev> monitor;
-  std::unique_ptr<Mux> mux;
-  std::function<void()> quit = [] {};
-};
-
 void apply_defaults(Options& o) {
   if (o.nographic) {
     if (o.display.empty()) o.display = "none";
-    const bool stdio_given = o.monitor == "stdio" || o.debugcon == "stdio";
-    if (o.serial.empty() && !o.no_defaults) o.serial.emplace_back(stdio_given ? "null" : "mon:stdio");
+    const bool stdio_given = std::ranges::count(o.monitors, "stdio") != 0 || o.debugcon == "stdio" ||
+                             std::ranges::count(o.streams, "stdio", &NamedStream::stream) != 0;
+    if (o.serial.empty() && !o.no_defaults)
+      o.serial.emplace_back(stdio_given ? "null" : o.monitors.empty() ? "mon:stdio" : "stdio");
   }
   if (!o.no_defaults) {
     if (o.serial.empty()) o.serial.emplace_back("null");
@@ -44,49 +39,6 @@ void apply_defaults(Options& o) {
     }
     if (!cd && !second_master) o.machine.drives.push_back({DriveConfig::Kind::kCdrom, 2, "", true});
   }
-}
-
-Result<std::unique_ptr<CharDev>> open_port(const std::string& spec, const std::string& label, IoLoop& loop,
-                                           Streams& streams) {
-  if (spec.rfind("mon:", 0) != 0) {
-    auto dev = open_chardev(spec, label, loop);
-    if (dev && spec == "stdio") use_raw_terminal(true);
-    return dev;
-  }
-  auto stream = open_chardev(spec.substr(4), label, loop);
-  if (!stream || *stream == nullptr) return stream;
-  if (spec == "mon:stdio") use_raw_terminal(false);
-  streams.mux = std::make_unique<Mux>(std::move(*stream), [&streams] { streams.quit(); });
-  auto port = streams.mux->face(label);
-  if (streams.monitor == nullptr) streams.monitor = streams.mux->face("monitor");
-  return port;
-}
-
-Status open_streams(Options& o, IoLoop& loop, Streams& streams) {
-  const auto open_all = [&](const std::vector<std::string>& specs, const char* kind,
-                            std::vector<std::unique_ptr<CharDev>>& out) -> Status {
-    for (std::size_t i = 0; i < specs.size(); ++i) {
-      auto dev = open_port(specs[i], kind + std::to_string(i), loop, streams);
-      if (!dev) return dev.take_error();
-      out.push_back(std::move(*dev));
-    }
-    return {};
-  };
-  if (o.serial.size() > 4) return Error{"-serial: a PC has four serial ports at most"};
-  if (o.parallel.size() > 3) return Error{"-parallel: a PC has three parallel ports at most"};
-  if (Status s = open_all(o.serial, "serial", o.machine.serial); !s) return s;
-  if (Status s = open_all(o.parallel, "parallel", o.machine.parallel); !s) return s;
-  if (!o.debugcon.empty()) {
-    auto dev = open_port(o.debugcon, "debugcon", loop, streams);
-    if (!dev) return dev.take_error();
-    o.machine.debugcon = std::move(*dev);
-  }
-  if (!o.monitor.empty() && o.monitor != "none") {
-    auto dev = open_port(o.monitor, "monitor", loop, streams);
-    if (!dev) return dev.take_error();
-    streams.monitor = std::move(*dev);
-  }
-  return {};
 }
 
 MonitorLinks links_for(Machine& m, Engine& engine) {
@@ -168,8 +120,8 @@ int run_pc(Options& o) {
   Signals::block();
   std::signal(SIGPIPE, SIG_IGN);
   IoLoop loop;
-  Streams streams;
-  if (Status s = open_streams(o, loop, streams); !s) return fail(s.error());
+  Streams streams(loop);
+  if (Status s = streams.open(o); !s) return fail(s.error());
 
   const std::string name = o.machine.name;
   auto created = Machine::create(std::move(o.machine));
@@ -200,9 +152,9 @@ int run_pc(Options& o) {
   if (!display) return fail(display.error());
 
   Signals signals(loop, [&m] { m.quit(0); });
-  std::unique_ptr<Monitor> monitor;
-  if (streams.monitor != nullptr)
-    monitor = std::make_unique<Monitor>(std::move(streams.monitor), links_for(m, **engine));
+  std::vector<std::unique_ptr<Monitor>> monitors;
+  for (auto& stream : streams.monitors)
+    monitors.push_back(std::make_unique<Monitor>(std::move(stream), links_for(m, **engine)));
   loop.attach([&m](IoLoop::Work work) { m.post(std::move(work)); });
 
   int code = 0;

@@ -2,6 +2,7 @@
 // the machine reports what it cannot open in one place.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ struct DriveConfig {
   std::string file;    // empty: a drive without a medium (CD, floppy)
   bool read_only = false;
   bool snapshot = false;
+  std::optional<unsigned> boot_index = {};  // the lowest is tried first, before what `boot_order` says
 };
 
 // A change of medium while the machine runs.
@@ -26,6 +28,20 @@ struct MediumChange {
   std::string file;  // empty: take the medium out
   bool force = false;
   bool read_only = false;
+};
+
+// A file for firmware and guest, from the text or else from the host's file.
+struct FwCfgFile {
+  std::string name;
+  std::vector<u8> bytes;
+  std::string path;
+};
+
+// Instead of what firmware writes into the SMBIOS structure of that type.
+struct SmbiosField {
+  u8 type;
+  u16 offset;
+  std::vector<u8> bytes;
 };
 
 struct DebugExitConfig {
@@ -44,12 +60,16 @@ struct MachineConfig {
   std::string boot_order = "cad";  // QEMU's letters: a floppy, c disk, d CD, n network
   std::string boot_once;
   bool boot_menu = false;
+  bool boot_strict = false;  // nothing but what has a boot index
   bool check_floppy_signature = true;
 
   std::string bios;  // empty: SeaBIOS as found by roms/firmware.h
   std::string vga_bios;
   std::vector<std::string> option_roms;
   std::vector<std::string> firmware_dirs;  // -L
+  std::vector<FwCfgFile> fw_cfg_files;
+  std::vector<SmbiosField> smbios;
+  std::array<u8, 16> uuid{};
 
   std::string kernel;  // Linux bzImage or Multiboot
   std::string initrd;  // Multiboot: modules, separated by commas

@@ -1,5 +1,6 @@
 // What firmware learns from the board: CMOS bytes, and fw_cfg items and files.
 #include <algorithm>
+#include <map>
 
 #include "devices/board/direct_boot.h"
 #include "devices/board/layout.h"
@@ -12,7 +13,7 @@ using namespace board;
 
 namespace {
 
-constexpr u64 kMaxOptionRom = 2 << 20;
+constexpr u64 kMaxOptionRom = 2 << 20, kMaxFwCfgFile = 64 << 20;
 constexpr u64 kKiB = 1024, kMiB = 1024 * 1024;
 
 // CMOS nibbles: 1 floppy, 2 hard disk, 3 CD, 4 network.
@@ -43,6 +44,41 @@ std::vector<u8> bytes_of(std::string_view text) {
 }
 
 std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// A count, and of each field: its length with this header, that it is a field, where it goes, its bytes.
+std::vector<u8> smbios_fields(const MachineConfig& config) {
+  std::vector<SmbiosField> fields = config.smbios;
+  // SeaBIOS' structures are of version 2.4, where a UUID stands as it is written; since 2.6 parts of it are swapped.
+  if (config.uuid != std::array<u8, 16>{}) fields.push_back({1, 8, {config.uuid.begin(), config.uuid.end()}});
+  std::vector<u8> out;
+  put(out, fields.size(), 2);
+  for (const SmbiosField& f : fields) {
+    constexpr u8 kHeader = 6, kField = 0;
+    put(out, kHeader + f.bytes.size(), 2);
+    out.push_back(kField);
+    out.push_back(f.type);
+    put(out, f.offset, 2);
+    out.insert(out.end(), f.bytes.begin(), f.bytes.end());
+  }
+  return out;
+}
+
+// Open Firmware's path of a drive, by which SeaBIOS knows it.
+std::string boot_path(const DriveConfig& d) {
+  return d.kind == DriveConfig::Kind::kFloppy ? format("/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", d.index)
+                                              : format("/pci@i0cf8/ide@1,1/drive@%u/disk@%u", d.index / 2, d.index % 2);
+}
+
+// What is to be tried first, one path a line; HALT: and nothing else.
+std::string boot_paths(const MachineConfig& config) {
+  std::multimap<unsigned, std::string> paths;
+  if (!config.kernel.empty()) paths.emplace(0, "/rom@genroms/directboot.rom");
+  for (const DriveConfig& d : config.drives)
+    if (d.boot_index) paths.emplace(*d.boot_index, boot_path(d));
+  std::string out;
+  for (const auto& [index, path] : paths) out += path + "\n";
+  return out + (config.boot_strict ? "HALT\n" : "");
+}
 
 }  // namespace
 
@@ -94,7 +130,8 @@ void Machine::set_cmos() {
 }
 
 void Machine::describe_to_firmware() {
-  fw_cfg_.add(FwCfg::kUuid, std::vector<u8>(16));
+  fw_cfg_.add(FwCfg::kUuid, {config_.uuid.begin(), config_.uuid.end()});
+  fw_cfg_.add(FwCfg::kSmbios, smbios_fields(config_));
   fw_cfg_.add_number(FwCfg::kRamSize, ram_, 8);
   fw_cfg_.add_number(FwCfg::kNoGraphic, config_.vga ? 0 : 1, 2);
   fw_cfg_.add_number(FwCfg::kCpus, 1, 2);
@@ -119,12 +156,21 @@ Status Machine::load_firmware_files() {
     if (!rom) return rom.take_error();
     fw_cfg_.add_file("genroms/" + file_name(*path), std::move(*rom));
   }
+  for (const FwCfgFile& file : config_.fw_cfg_files) {
+    std::vector<u8> bytes = file.bytes;
+    if (!file.path.empty()) {
+      auto read = read_rom(file.path, "file for fw_cfg", 0, kMaxFwCfgFile);
+      if (!read) return read.take_error();
+      bytes = std::move(*read);
+    }
+    fw_cfg_.add_file(file.name, std::move(bytes));
+  }
+  if (const std::string paths = boot_paths(config_); !paths.empty()) fw_cfg_.add_file("bootorder", bytes_of(paths));
   if (config_.kernel.empty()) return {};
   auto boot = DirectBoot::load(config_.kernel, config_.initrd, config_.append, ram_);
   if (!boot) return boot.take_error();
   for (auto& blob : boot->blobs) fw_cfg_.add(blob.key, std::move(blob.bytes));
   fw_cfg_.add_file("genroms/directboot.rom", std::move(boot->rom));
-  fw_cfg_.add_file("bootorder", bytes_of("/rom@genroms/directboot.rom\n"));
   return {};
 }
 

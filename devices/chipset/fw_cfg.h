@@ -24,6 +24,7 @@ class FwCfg final : public Device {
     kMaxCpus = 0x0f,
     kFileDirectory = 0x19,
     kFirstFile = 0x20,
+    kSmbios = 0x8001,
     kIrq0Override = 0x8002,
   };
 

@@ -52,5 +52,31 @@ out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info irq\n'; sleep 0.5; prin
   timeout 20 "$umbra" -m 16 -net none -display none -serial mon:stdio 2>&1) || complain "quit must end with 0: $out"
 [[ $out == *"monitor - type"*"IRQ statistics"*" 0: "* ]] || complain "the monitor on mon:stdio said: $out"
 
+# Streams with names: a port's own, and one that a port and a monitor share.
+out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info name\n'; sleep 0.5; printf 'quit\n'; sleep 1; } |
+  timeout 20 "$umbra" -m 16 -name box -display none -chardev stdio,id=c,mux=on -serial chardev:c -mon chardev=c,mode=readline -bios "$roms/demo.bin" \
+    -device isa-debug-exit,iobase=0x777 2>&1) || complain "quit on a shared stream must end with 0: $out"
+[[ $out == *"primes below 200000: 17984"*"monitor - type"*"box"* ]] || complain "a stream with two ends said: $out"
+out=$(printf 'info name\nquit\n' | timeout 20 "$umbra" -S -name box -display none -chardev stdio,id=c,mux=on -mon c 2>&1)
+[[ $out == *"monitor - type"*"box"* ]] || complain "a monitor alone on a shared stream said: $out"
+refuses "in use already" "mux=on" -- -chardev null,id=n -serial chardev:n -serial chardev:n
+refuses "no stream called 'n'" -- -serial chardev:n
+refuses "cannot write" "$dir/none/x" -- -pidfile "$dir/none/x" -monitor none
+refuses "$dir/nothing" -- -fw_cfg "name=opt/x,file=$dir/nothing"
+
+# The drive with the lowest boot index is tried first, whatever -boot says.
+for image in first second; do
+  truncate -s 1M "$dir/$image"
+  # xor ax,ax; mov ds,ax; mov si,7c14h; next: lodsb; test al,al; jz $; out e9h,al; jmp next
+  { printf '\x31\xc0\x8e\xd8\xbe\x14\x7c\xac\x84\xc0\x74\xfe\xe6\xe9\xeb\xf7\0\0\0\0%s' $image; } |
+    dd of="$dir/$image" conv=notrunc status=none
+  printf '\x55\xaa' | dd of="$dir/$image" bs=1 seek=510 conv=notrunc status=none
+done
+{ for _ in {1..100}; do [ -s "$dir/said" ] && break; sleep 0.1; done; cp "$dir/pid" "$dir/pid-was"; echo quit; } | timeout 20 "$umbra" -display none -monitor stdio -net none -chardev "file,id=f,path=$dir/said" -debugcon chardev:f \
+  -drive "if=none,id=a,file=$dir/first,format=raw" -drive "if=none,id=b,file=$dir/second,format=raw" -pidfile "$dir/pid" \
+  -device ide-hd,drive=a,bootindex=2 -device ide-hd,drive=b,bus=ide.1,unit=1,bootindex=1 >/dev/null 2>&1
+[ "$(cat "$dir/said")" = second ] || complain "the boot index was not heeded: $(cat "$dir/said")"
+[[ $(cat "$dir/pid-was") =~ ^[0-9]+$ && ! -e $dir/pid ]] || complain "-pidfile: no process number, or left behind"
+
 [ $failed = 0 ] && echo "the command line behaves"
 exit $failed

@@ -136,10 +136,36 @@ TEST_CASE("what libvirt and old scripts add is taken, noted or refused, never ig
            {{"-global", "x"}, "DRIVER.PROPERTY=VALUE"},
            {{"-global", "isa-debugcon.iobase=x"}, "not a number"},
            {{"-action", "reboot=dance"}, "reboot=dance"},
-           {{"-drive", "file=a,if=none,id=x"}, "without a -device"},
+           {{"-drive", "file=a,if=none"}, "needs a name"},
+           {{"-drive", "file=a,if=none,id=x", "-drive", "file=b,if=none,id=x"}, "twice"},
+           {{"-device", "ide-hd,drive=x"}, "no drive called 'x'"},
+           {{"-device", "ide-hd"}, "needs drive="},
+           {{"-device", "ide-cd,bus=ide.2"}, "no bus 'ide.2'"},
+           {{"-device", "ide-cd,unit=2"}, "0 to 1"},
+           {{"-device", "ide-cd,nosuch=2"}, "'nosuch'"},
+           {{"-device", "ide-cd,bus=ide.0,unit=1", "-device", "ide-cd,bus=ide.0,unit=1"}, "no free place"},
+           {{"-drive", "file=a,if=none,id=x", "-device", "ide-hd,drive=x", "-device", "ide-hd,drive=x"}, "in use"},
+           {{"-device", "isa-serial"}, "needs chardev="},
+           {{"-device", "isa-serial,chardev=x,index=4"}, "0 to 3"},
+           {{"-blockdev", "driver=qcow2,node-name=x,file=y"}, "'qcow2'"},
+           {{"-blockdev", "driver=raw,node-name=x,file=y"}, "no node called 'y'"},
+           {{"-chardev", "stdio"}, "no id="},
+           {{"-chardev", "vc,id=x"}, "'vc'"},
+           {{"-chardev", "file,id=x"}, "needs path="},
+           {{"-chardev", "file,id=x,path=a,append=on"}, "append=on"},
+           {{"-chardev", "socket,id=x"}, "path=, or host="},
+           {{"-chardev", "null,id=x,nosuch=1"}, "'nosuch'"},
+           {{"-chardev", "null,id=x", "-chardev", "null,id=x"}, "twice"},
+           {{"-mon", "chardev=x,mode=control"}, "no QMP"},
+           {{"-fw_cfg", "name=opt/x"}, "string=TEXT"},
+           {{"-uuid", "12345678-1234"}, "12345678-1234"},
+           {{"-smbios", "type=4,asset=x"}, "type=0"},
+           {{"-smbios", "type=1,asset=x"}, "'asset'"},
+           {{"-boot", "splash-time=x"}, "not a number"},
+           {{"-audiodev", "pa,id=a"}, "no sound card"},
            {{"-drive", "file=a,index=x"}, "not a number"},
            {{"-drive", "file=a,if=virtio"}, "if=virtio"},
-           {{"-device", "VGA,vgamem_mb=32"}, "vgamem_mb"},
+           {{"-device", "VGA,vgamem_mb=32"}, "vgamem_mb=16 is"},
            {{"-device", "isa-debug-exit,iobase=x"}, "iobase=PORT"},
            {{"-device", "e1000"}, "there is no 'e1000'"},
            {{"-object", "rng-random,id=r"}, "not supported"},
@@ -151,6 +177,57 @@ TEST_CASE("what libvirt and old scripts add is taken, noted or refused, never ig
     CHECK((says(error(words), part.substr(0, bar)) ||
            (bar != std::string::npos && says(error(words), part.substr(bar + 1)))));
   }
+}
+
+TEST_CASE("drives without a place are connected by -device, whichever comes first") {
+  const Options o = parse({"-device", "ide-hd,drive=x,bus=ide.1,unit=1,bootindex=2", "-drive", "file=a,if=none,id=x",
+                           "-drive", "file=c,if=none,id=y,readonly=on", "-device", "ide-cd,drive=y", "-blockdev",
+                           "driver=file,node-name=f,filename=b", "-blockdev", "driver=raw,node-name=d,file=f",
+                           "-device", "ide-hd,drive=d,bootindex=1", "-drive", "file=e,if=none,id=z", "-device",
+                           "floppy,drive=z,unit=1", "-snapshot"});
+  const auto& d = o.machine.drives;
+  REQUIRE(d.size() == 4);
+  CHECK(o.notes.empty());
+  CHECK((d[0].file == "a" && d[0].index == 3 && d[0].boot_index == 2u && d[0].snapshot));
+  CHECK((d[1].file == "c" && d[1].index == 0 && d[1].kind == DriveConfig::Kind::kCdrom && d[1].read_only));
+  CHECK((d[2].file == "b" && d[2].index == 1 && d[2].boot_index == 1u));
+  CHECK((d[3].file == "e" && d[3].index == 1 && d[3].kind == DriveConfig::Kind::kFloppy && !d[3].boot_index));
+  CHECK(parse({"-device", "ide-cd"}).machine.drives.size() == 1);
+  const Options loose = parse({"-drive", "file=a,if=none,id=x"});
+  REQUIRE(loose.notes.size() == 1);
+  CHECK(says(loose.notes[0], "connected to nothing"));
+}
+
+TEST_CASE("streams get names, and ports and monitors use them") {
+  const Options o = parse({"-chardev", "socket,id=s,host=localhost,port=4444,server=on,wait=off", "-chardev",
+                           "stdio,id=t,mux=on,signal=off", "-chardev", "file,path=a,,b,id=f", "-chardev",
+                           "socket,path=p,id=u", "-mon", "chardev=t,mode=readline", "-mon", "s", "-device",
+                           "isa-serial,chardev=t,index=1", "-device", "isa-debugcon,iobase=0x402,chardev=f"});
+  REQUIRE(o.streams.size() == 4);
+  CHECK(o.streams[0].stream == "tcp:localhost:4444,server,nowait");
+  CHECK((o.streams[1].shared && !o.streams[1].signals && o.streams[1].stream == "stdio"));
+  CHECK((!o.streams[2].shared && o.streams[2].stream == "file:a,b"));
+  CHECK(o.streams[3].stream == "unix:p");
+  CHECK(o.monitors == std::vector<std::string>{"chardev:t", "chardev:s"});
+  CHECK(o.serial == std::vector<std::string>{"none", "chardev:t"});
+  CHECK(o.debugcon == "chardev:f");
+  CHECK(o.machine.debugcon_port == 0x402);
+}
+
+TEST_CASE("firmware is told what the command line says") {
+  const Options o = parse({"-boot", "strict=on,menu=on,splash-time=1000,reboot-timeout=5", "-fw_cfg",
+                           "name=opt/a,string=b,,c", "-fw_cfg", "opt/d,file=e", "-uuid",
+                           "12345678-9ABC-def0-1234-56789abcdef0", "-smbios", "type=1,manufacturer=M,serial=S"});
+  const MachineConfig& m = o.machine;
+  CHECK((m.boot_strict && m.boot_menu));
+  REQUIRE(m.fw_cfg_files.size() == 4);
+  CHECK((m.fw_cfg_files[0].name == "etc/boot-menu-wait" && m.fw_cfg_files[0].bytes == std::vector<u8>{0xe8, 3}));
+  CHECK((m.fw_cfg_files[2].name == "opt/a" && m.fw_cfg_files[2].bytes == std::vector<u8>{'b', ',', 'c'}));
+  CHECK((m.fw_cfg_files[3].name == "opt/d" && m.fw_cfg_files[3].path == "e"));
+  CHECK(m.uuid == std::array<u8, 16>{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc,
+                                     0xde, 0xf0});
+  REQUIRE(m.smbios.size() == 2);
+  CHECK((m.smbios[1].type == 1 && m.smbios[1].offset == 7 && m.smbios[1].bytes == std::vector<u8>{'S', 0}));
 }
 
 TEST_CASE("every option of QEMU 7.2 is known, and each refused one says what to use") {
