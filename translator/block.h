@@ -106,13 +106,14 @@ struct Relocation {
 };
 static_assert(sizeof(Relocation) == 2);
 
-// A direct transfer out of the block to another place in its page: a rel32 in the block's code. It leads to a cold path
-// of its own, which asks the engine to point it at the target, until that has been done.
+// A direct transfer out of the block: a rel32 in the block's code. It leads to a cold path of its own, which asks the
+// engine to point it at the target, until that has been done.
 struct Exit {
   u32 rel32 = 0;  // offset of the four bytes
   u32 cold = 0;   // offset of the cold path
   u32 eip = 0;
   bool poll = false;     // a backward transfer enters through the poll
+  bool far = false;      // out of the block's page (FarLinks)
   Exit* next = nullptr;  // the next one that leads to the same block
   Block* from = nullptr;
 };

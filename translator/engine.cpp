@@ -29,7 +29,8 @@ Stop Translator::run(Cpu& cpu) {
   cpu_ = &cpu;
   thread_ = pthread_self();
   const FaultScope faults(*this);
-  if (&cpu.mmu != mmu_ || cpu.mmu.epoch() != mmu_epoch_) spaces_.all_changed(&cpu.mmu != mmu_);
+  if (mmu_ != nullptr && &cpu.mmu != mmu_) flush_now();
+  if (cpu.mmu.epoch() != mmu_epoch_) spaces_.all_changed();
   mmu_ = &cpu.mmu;
   cpu.mmu.add_watcher(*this);
   cpu.mmu.enable_windows(!windows_                 ? Mmu::Windows::kOff
@@ -101,6 +102,7 @@ u8* Translator::find_code() {
   const Mode mode = Mode::of(cpu);
   if (!mode.code_32() && cpu.s.eip > 0xffff) return nullptr;  // far transfers lead there, beyond the table
   DispatchTable& table = spaces_.select(dispatch_key(cpu, mode), cpu.code_size(), cpu.mmu);
+  unlink_dropped();
   Context& context = cache_->context();
   context.dispatch = reinterpret_cast<u64>(table.table());
   context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
@@ -129,6 +131,7 @@ u8* Translator::find_code() {
       return nullptr;
     }
   }
+  adopt(*block, table);
   if (log_on(Log::kExec)) log(Log::kExec, "exec %08x mode %x", eip, mode.bits());
   return block->code;
 }
@@ -138,6 +141,7 @@ void Translator::flush_now() {
   ++stats_.flushes;
   spaces_.clear_all();
   code_pages_.clear();
+  far_links_.clear();
   by_key_.clear();
   movable_.clear();
   blocks_.clear();

@@ -27,6 +27,7 @@
 #include "cpu/interp/interp.h"
 #include "translator/arena.h"
 #include "translator/block_index.h"
+#include "translator/far_links.h"
 #include "translator/link.h"
 #include "translator/lowering.h"
 #include "translator/sampler.h"
@@ -101,6 +102,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static BlockKey target_key(const Exit& exit);
   Block* follow(const Exit& exit);
   void link(Exit& exit, Block& to);
+  void adopt(const Block& block, const DispatchTable& table);
+  void unlink_dropped();
   Site& site(u32 number);
   Block& block_of(const u8* code) { return blocks_[CodeCache::number(code)]; }
   void flush_now();
@@ -123,6 +126,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   TranslatorOptions options_;
   Interpreter interpreter_;
   DispatchTables spaces_;
+  FarLinks far_links_;
   CodePages code_pages_;
   Statistics stats_;
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "cpu/base/log.h"
 
@@ -42,8 +43,9 @@ bool still_maps(PhysicalMemory& memory, const PagingState& state, const CodePage
 
 }  // namespace
 
-DispatchTable::DispatchTable(const DispatchKey& key, CodeSize size)
+DispatchTable::DispatchTable(const DispatchKey& key, CodeSize size, u64 number)
     : key_(key),
+      number_(number),
       bytes_(size == CodeSize::k32 ? std::size_t{1} << 34 : std::size_t{1} << 18),
       mask_(size == CodeSize::k32 ? 0xffffffff : 0xffff) {
   void* table = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -92,11 +94,14 @@ DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bo
   return pages_[at->second];
 }
 
-void DispatchTable::drop(std::size_t index) {
+void DispatchTable::drop(std::size_t index, std::vector<u32>& entries) {
   CodePage& page = pages_[index];
   for (u64 chunks = page.chunks; chunks != 0; chunks &= chunks - 1) {
     const u32 first = first_eip(page) + static_cast<u32>(std::countr_zero(chunks)) * kChunk;
-    for (u32 i = 0; i < kChunk; ++i) table_[(first + i) & mask_] = 0;
+    for (u32 i = 0; i < kChunk; ++i) {
+      u32& entry = table_[(first + i) & mask_];
+      if (entry != 0) entries.push_back(std::exchange(entry, 0));
+    }
   }
   const auto move = [&](std::size_t from, std::size_t to) {
     if (from == to) return;
@@ -114,13 +119,13 @@ void DispatchTable::drop(std::size_t index) {
 
 // Of all pages, or of those without G.
 template <class Keep>
-u32 DispatchTable::keep_pages(bool all, Keep keep) {
+u32 DispatchTable::keep_pages(bool all, std::vector<u32>& entries, Keep keep) {
   u32 dropped = 0;
   for (std::size_t i = 0; i < (all ? pages_.size() : local_pages_);) {
     if (keep(pages_[i])) {
       ++i;
     } else {
-      drop(i);
+      drop(i, entries);
       ++dropped;
     }
   }
@@ -147,7 +152,7 @@ DispatchTable& DispatchTables::find(const DispatchKey& key, CodeSize size) {
   if (recent != nullptr && recent->key() == key) return *recent;
   std::unique_ptr<DispatchTable>& slot = spaces_[key];
   if (slot == nullptr) {
-    slot = std::make_unique<DispatchTable>(key, size);
+    slot = std::make_unique<DispatchTable>(key, size, ++tables_made_);
     slot->last_used_ = ++clock_;
     DispatchTable* made = slot.get();
     while (spaces_.size() > kMaxSpaces || (spaces_.size() > kFewSpaces && resident_bytes() > kMaxResident))
@@ -179,7 +184,7 @@ DispatchTable& DispatchTables::select(const DispatchKey& key, CodeSize size, Mmu
 }
 
 void DispatchTables::validate_own(DispatchTable& table, Mmu& mmu) {
-  pages_dropped_ += table.keep_pages(true, [&](const DispatchTable::CodePage& code) {
+  pages_dropped_ += table.keep_pages(true, dropped_, [&](const DispatchTable::CodePage& code) {
     const Linear linear(code.page << kPageBits);
     const Walk walk = probe(mmu.memory(), mmu.state(), linear);
     if (!walk.ok || walk.levels != code.levels) return false;
@@ -203,7 +208,7 @@ void DispatchTables::validate_shared(DispatchTable& table, Mmu& mmu) {
   table.switch_epoch_ = mmu.switch_epoch();
   if (!all && table.local_pages_ == 0) return;
   pages_dropped_ += table.keep_pages(
-      all, [&](const DispatchTable::CodePage& code) { return still_maps(mmu.memory(), mmu.state(), code); });
+      all, dropped_, [&](const DispatchTable::CodePage& code) { return still_maps(mmu.memory(), mmu.state(), code); });
 }
 
 bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk) {
@@ -211,7 +216,7 @@ bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Li
   DispatchTable::CodePage& page = table.page(linear, walk, fresh);
   if (fresh && table.key().own()) {
     if (!mmu.watch_code(linear, walk)) {
-      table.drop(table.index_[page.page]);
+      table.drop(table.index_[page.page], dropped_);
       return false;
     }
   } else if (fresh) {
@@ -234,9 +239,8 @@ void DispatchTables::page_invalidated(Linear address) {
   if (shared_pages_.test(page) || shared_large_.test(page >> 10)) ++shared_epoch_;
 }
 
-void DispatchTables::all_changed(bool forget) {
+void DispatchTables::all_changed() {
   ++shared_epoch_;
-  if (forget) clear_all();
   for (auto& [key, table] : spaces_) table->code_version_ = 0;
 }
 

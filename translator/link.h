@@ -16,6 +16,7 @@
 #include <bitset>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cpu/cpu.h"
@@ -36,12 +37,13 @@ DispatchKey dispatch_key(const Cpu& cpu, Mode mode);
 
 class DispatchTable {
  public:
-  DispatchTable(const DispatchKey& key, CodeSize size);
+  DispatchTable(const DispatchKey& key, CodeSize size, u64 number);
   ~DispatchTable();
   DispatchTable(const DispatchTable&) = delete;
   DispatchTable& operator=(const DispatchTable&) = delete;
 
   const DispatchKey& key() const { return key_; }
+  u64 number() const { return number_; }  // never that of another table
   const u32* table() const { return table_; }
   void clear_all();
   std::size_t resident_bytes() const;
@@ -60,11 +62,12 @@ class DispatchTable {
   void clear(u32 eip, u32 offset, u32 linear_page);
   CodePage& page(Linear linear, const Walk& walk, bool& fresh);
   u32 first_eip(const CodePage& page) const;
-  void drop(std::size_t index);
+  void drop(std::size_t index, std::vector<u32>& entries);
   template <class Keep>
-  u32 keep_pages(bool all, Keep keep);
+  u32 keep_pages(bool all, std::vector<u32>& entries, Keep keep);
 
   DispatchKey key_;
+  u64 number_;
   u64 last_used_ = 0;
   u64 code_version_ = 0;  // own: validated for
   u64 shared_epoch_ = 0, switch_epoch_ = 0;
@@ -94,13 +97,16 @@ class DispatchTables {
     t->last_used_ = ++clock_;
     return current_ = t;
   }
+  const DispatchTable* current() const { return current_; }
+  // What select() found in pages that are not what they were.
+  std::vector<u32> take_dropped() { return std::exchange(dropped_, {}); }
   // `linear` is a page that the code lies in, `walk` how it was reached just now. False: nothing could vouch for it.
   bool set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk);
   void clear(DispatchTable& table, u32 eip, u32 offset, Linear linear) { table.clear(eip, offset, page_of(linear)); }
   void clear_all();
   void page_invalidated(Linear address);
-  // Anything may have happened while nobody looked; `forget`: to another Mmu.
-  void all_changed(bool forget);
+  // Anything may have happened while nobody looked.
+  void all_changed();
 
   u64 pages_dropped() const { return pages_dropped_; }
   std::size_t count() const { return spaces_.size(); }
@@ -128,6 +134,8 @@ class DispatchTables {
   u64 shared_epoch_ = 1;                // counts what may have moved global pages
   u64 clock_ = 0;
   u64 pages_dropped_ = 0;
+  std::vector<u32> dropped_;  // their entries
+  u64 tables_made_ = 0;
 };
 
 }  // namespace umbra

@@ -33,6 +33,11 @@ bool CodePages::add(u64 number, Block& block) {
   return first;
 }
 
+std::span<Block* const> CodePages::blocks(u64 number) const {
+  const auto page = pages_.find(number);
+  return page == pages_.end() ? std::span<Block* const>() : page->second.blocks;
+}
+
 bool CodePages::covers(u64 number, u32 offset, u32 size) const {
   const auto page = pages_.find(number);
   if (page == pages_.end()) return false;

@@ -12,6 +12,8 @@ namespace umbra {
 
 class CodePages {
  public:
+  // Some of them dead, perhaps.
+  std::span<Block* const> blocks(u64 page) const;
   // Returns true if the page had no code before.
   bool add(u64 page, Block& block);
   // The live blocks that own one of these bytes; they are forgotten here.

@@ -168,8 +168,8 @@ void Translator::register_pages(Block& block) {
   }
 }
 
-// Exits stay inside the page, where the mapping that brought us here holds as well. They are linked when they are taken
-// for the first time; most never are.
+// Inside a page the mapping that brought us here holds as well; for others see FarLinks. Exits are linked when they are
+// taken for the first time; most never are.
 u8* Translator::link_entry(void* self, u32 number) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
@@ -195,7 +195,7 @@ BlockKey Translator::target_key(const Exit& exit) {
 // block's start, so there is nothing to look up but the block.
 Block* Translator::follow(const Exit& exit) {
   const bool quiet = cpu_->pending.load(std::memory_order_relaxed) == 0 && !flush_wanted_ && sampled_ == 0;
-  if (!quiet || !exit.from->valid || log_on(Log::kExec)) return nullptr;
+  if (exit.far || !quiet || !exit.from->valid || log_on(Log::kExec)) return nullptr;
   const BlockKey key = target_key(exit);
   Block* to = by_key_.find(key);
   if (to == nullptr) to = translate(key, {});
@@ -207,11 +207,11 @@ void Translator::link(Exit& exit, Block& to) {
   if (!from.valid) return;
   if (!options_.chain) return backend_->give_up(exit);
   // An interrupt may have come between, or a change of mode.
-  if (to.key != target_key(exit) || to.window != from.window) return;
-  if (to.crosses()) {
-    backend_->give_up(exit);
-    return;
-  }
+  BlockKey key = target_key(exit);
+  if (exit.far) key.phys = to.key.phys;
+  if (to.key != key || (!exit.far && to.window != from.window)) return;
+  if (to.crosses() || (exit.far && !far_links_.allowed(from.key, spaces_.current()->number())))
+    return backend_->give_up(exit);
   backend_->chain(exit, to);
   exit.next = to.incoming;
   to.incoming = &exit;

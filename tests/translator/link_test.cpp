@@ -70,41 +70,55 @@ TEST_CASE("A supervisor that moves a page of code and says so runs what lies the
 }
 
 TEST_CASE("A program's code follows its page tables across CR3 writes, INVLPG and changes made from outside") {
-  for (bool windows : {false, true}) {
-    INFO((windows ? "window lane" : "table lane"));
-    TranslatorOptions options;
-    options.always_windows = windows;
-    Twins t(options);
-    t.both([&](Machine& m) {
-      map_identically(m, 0);
-      m.put(kCode, join({{0xe8}, le32(kFunction - (kCode + 5)), {0xf4}}));  // call function; hlt, which is #GP
-    });
-    for (u32 round = 0; round < 60; ++round) {
-      INFO("round " << round);
-      const bool move = round % 3 != 0;
-      t.both([&](Machine& m) {
-        m.cpu.s.gpr[kEsp] = 0x8000;
-        if (move) m.put32(kEntry, *reinterpret_cast<u32*>(m.ram() + kEntry) ^ 0x1000);
-        if (round % 7 == 6) m.put32(kEntry, *reinterpret_cast<u32*>(m.ram() + kEntry) & ~0x20u);  // accessed
-        switch (round % 4) {
-          case 0:
-            m.cpu.mmu.invalidate(Linear(kFunction));
-            break;
-          case 1:
-            m.cpu.set_cr3(kDirectory);
-            break;
-          default:
-            m.cpu.set_cr3(round % 8 < 4 ? kOther : kDirectory);
+  struct Way {
+    const char* name;
+    u32 start;
+    std::vector<u8> code;
+  };
+  const Way ways[] = {
+      {"call", kCode, join({{0xe8}, le32(kFunction - (kCode + 5)), {0xf4}})},
+      {"jump", kCode, join({{0x68}, le32(kCode + 10), {0xe9}, le32(kFunction - (kCode + 10)), {0xf4}})},
+      {"branch", kCode,
+       join({{0x68}, le32(kCode + 13), {0x39, 0xc0, 0x0f, 0x84}, le32(kFunction - (kCode + 13)), {0xf4}})},
+      {"falling into it", kFunction - 6, join({{0x68}, le32(kCode), {0x90}})}};
+  for (const Way& way : ways)
+    for (bool windows : {false, true})
+      for (bool alone : {false, true}) {
+        INFO(way.name << (windows ? ", window lane" : ", table lane") << (alone ? "" : ", two address spaces"));
+        TranslatorOptions options;
+        options.always_windows = windows;
+        Twins t(options);
+        t.both([&](Machine& m) {
+          map_identically(m, 0);
+          m.put(kCode, {0xf4});  // #GP
+          m.put(way.start, way.code);
+        });
+        for (u32 round = 0; round < 60; ++round) {
+          INFO("round " << round);
+          const bool move = round % 3 != 0;
+          t.both([&](Machine& m) {
+            m.cpu.s.gpr[kEsp] = 0x8000;
+            if (move) m.put32(kEntry, *reinterpret_cast<u32*>(m.ram() + kEntry) ^ 0x1000);
+            if (round % 7 == 6) m.put32(kEntry, *reinterpret_cast<u32*>(m.ram() + kEntry) & ~0x20u);  // accessed
+            switch (round % 4) {
+              case 0:
+                m.cpu.mmu.invalidate(Linear(kFunction));
+                break;
+              case 1:
+                m.cpu.set_cr3(kDirectory);
+                break;
+              default:
+                m.cpu.set_cr3(alone || round % 8 >= 4 ? kDirectory : kOther);
+            }
+            m.to_ring_3();
+            m.start(way.start);
+          });
+          CHECK(run_both(t) == "");
+          CHECK(t.b.cpu.s.gpr[kEax] == 1 + ((*reinterpret_cast<u32*>(t.b.ram() + kEntry) >> 12) & 1));
+          CHECK((*reinterpret_cast<u32*>(t.b.ram() + kEntry) & 0x20) != 0);
         }
-        m.to_ring_3();
-        m.start(kCode);
-      });
-      CHECK(run_both(t) == "");
-      CHECK(t.b.cpu.s.gpr[kEax] == 1 + ((*reinterpret_cast<u32*>(t.b.ram() + kEntry) >> 12) & 1));
-      CHECK((*reinterpret_cast<u32*>(t.b.ram() + kEntry) & 0x20) != 0);
-    }
-    CHECK(t.translator->gather().translations < 30);
-  }
+        CHECK(t.translator->gather().translations < 30);
+      }
 }
 
 TEST_CASE("A change of the physical layout takes only the code that it hits") {

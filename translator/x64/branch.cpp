@@ -1,5 +1,5 @@
-// Transfers inside the code segment. Direct ones within the page are rel32 fields that the engine points at their
-// target; everything else goes through the flat table. None of it touches the flags.
+// Transfers inside the code segment. Direct ones are rel32 fields that the engine points at their target; everything
+// else goes through the flat table. None of it touches the flags.
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -23,12 +23,6 @@ void Writer::dispatch() {
   a.jmp(kEntry);
 }
 
-void Writer::dispatch_to(u32 eip) {
-  a.mov(kTarget32, eip);
-  a.note(Relocation::Kind::kEip);
-  dispatch();
-}
-
 bool Writer::inside_page(u32 eip) const {
   const u32 linear = block_.key.linear + (eip - block_.key.eip);
   return (linear ^ block_.key.linear) >> kPageBits == 0;
@@ -40,19 +34,15 @@ u32 Writer::add_exit(u32 eip) {
   exit.rel32 = size() - 4;
   exit.eip = eip;
   exit.poll = eip <= now_.eip;
+  exit.far = !inside_page(eip);
   exit.from = &block_;
   return block_.exit_count++;
 }
 
 void Writer::exit_to(u32 eip) {
-  if (!inside_page(eip)) {
-    dispatch_to(eip);
-    return;
-  }
   Cold cold{};
   cold.kind = Cold::Kind::kExit;
   cold.enter = a.newLabel();
-  cold.eip = eip;
   a.jmp(cold.enter);
   cold.index = add_exit(eip);
   later(cold);
@@ -60,14 +50,10 @@ void Writer::exit_to(u32 eip) {
 
 void Writer::exit_if(CondCode cc, u32 eip) {
   Cold cold{};
-  cold.kind = Cold::Kind::kFar;
+  cold.kind = Cold::Kind::kExit;
   cold.enter = a.newLabel();
-  cold.eip = eip;
   a.j(cc, cold.enter);
-  if (inside_page(eip)) {
-    cold.kind = Cold::Kind::kExit;
-    cold.index = add_exit(eip);
-  }
+  cold.index = add_exit(eip);
   later(cold);
 }
 

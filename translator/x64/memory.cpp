@@ -159,11 +159,6 @@ void Writer::cold_path(const Cold& cold) {
       a.mov(kEntry32, block_.first_exit + cold.index);
       a.jmp(reinterpret_cast<u64>(stubs_.link));
       break;
-    case Cold::Kind::kFar:
-      a.mov(kTarget32, cold.eip);
-      a.note(Relocation::Kind::kEip);
-      a.jmp(reinterpret_cast<u64>(stubs_.dispatch));
-      break;
     case Cold::Kind::kFpu:
       a.fxrstor(state_at(offsetof(CpuState, fpu), 512));
       a.mov(context_at(offsetof(Context, fpu_away), 4), 0);

@@ -37,14 +37,13 @@ class Writer {
   };
   enum class Way : u8 { kLoad, kStore };
   struct Cold {
-    enum class Kind : u8 { kMiss, kMisaligned, kExit, kFar, kFpu } kind;
+    enum class Kind : u8 { kMiss, kMisaligned, kExit, kFpu } kind;
     Label enter;
     Label back;
     Label miss;  // kMisaligned
     u32 index;   // kMiss: of the instruction; kExit: of the exit
     bool flags_saved;
     u32 size;
-    u32 eip;
   };
 
   void find_inner();
@@ -89,7 +88,6 @@ class Writer {
   void exit_to(u32 eip);
   void exit_if(x86::CondCode cc, u32 eip);
   void dispatch();  // EIP in kTarget
-  void dispatch_to(u32 eip);
   // string.cpp
   bool string();
   void single(u32 size);
