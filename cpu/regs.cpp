@@ -19,7 +19,7 @@ void Segment::derive(bool usable) {
   }
   if (!is_code || (rights & 2) != 0) access |= kReadable;
   if (!is_code && (rights & 2) != 0) access |= kWritable;
-  if (base == 0 && low == 0 && high == 0xffffffff && access == (kReadable | kWritable)) access |= kFlat;
+  if (base == 0 && whole() && access == (kReadable | kWritable)) access |= kFlat;
 }
 
 void Segment::state(Archive& a) {

@@ -48,6 +48,7 @@ struct Segment {
   u32 base = 0;
   u32 limit = 0;  // in bytes, granularity applied
   // Derived: an access of n bytes at `offset` is inside when offset >= low && offset + n - 1 <= high without wrapping.
+  // One of 4 GiB has no end: it wraps, which SDM vol. 3 section 5.3 leaves to the processor.
   u32 low = 0;
   u32 high = 0;
   enum : u8 { kReadable = 1, kWritable = 2, kFlat = 4 };  // kFlat: base 0, low 0, high 4 GiB - 1, readable and writable
@@ -58,7 +59,8 @@ struct Segment {
   bool big() const { return (rights & 0x4000) != 0; }
   u8 type() const { return rights & 0xf; }
   u8 dpl() const { return (rights >> 5) & 3; }
-  bool inside(u32 offset, u32 size) const { return offset >= low && u64{offset} + (size - 1) <= high; }
+  bool whole() const { return low == 0 && high == 0xffffffff; }
+  bool inside(u32 offset, u32 size) const { return offset >= low && (u64{offset} + (size - 1) <= high || whole()); }
   void derive(bool usable);  // recomputes low, high and access from the other fields; unusable: every access fails
   void state(Archive& a);
 };

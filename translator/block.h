@@ -88,7 +88,8 @@ struct Mark {
   u16 host = 0;        // offset of its code in the block's
   u16 guest : 10 = 0;  // offset of its bytes
   u16 inline_code : 1 = 0;
-  u16 checked : 1 = 0;  // keeps missing in windows: stays with the table lane
+  u16 checked : 1 = 0;      // keeps missing in windows: stays with the table lane
+  u16 flags_saved : 1 = 0;  // a host fault in it finds the guest's flags put aside
 };
 static_assert(sizeof(Mark) == 4);
 

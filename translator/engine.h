@@ -9,8 +9,8 @@
 //
 // The rule that keeps it right: an instruction either runs natively with all its checks passed, or has changed nothing
 // and is run as a whole by the interpreter's handler. So every fault, limit, page crossing, device and code page is
-// the handler's business, and a guest fault is always precise. The one thing that may differ from a processor at a
-// fault is the arithmetic flags when the code overwrites them before reading them.
+// the handler's business, and a guest fault is always precise. Code that needs the host's flags for itself has put the
+// guest's aside before.
 //
 // Stores to translated code reach us as CodeWatcher. The blocks that own the bytes are redirected to the dispatcher at
 // once; their memory stays until the next flush, so a block that kills itself can finish its callout and leave.

@@ -87,7 +87,7 @@ bool Translator::handle_fault(const siginfo_t& info, void* ucontext, const void*
   while (index + 1 < block->count && block->marks[index + 1].host <= offset) ++index;
   if (fix_window_fault(*block, index, info, backend_->was_write(ucontext))) return true;
   ++stats_.host_faults;
-  backend_->divert_to_missed(ucontext, site_number(block->id, index));
+  backend_->divert_to_missed(ucontext, site_number(block->id, index), block->marks[index].flags_saved);
   return true;
 }
 

@@ -47,8 +47,9 @@ class Backend {
   // Runs from `code` until an entry returns exit_code().
   virtual void enter(CpuState& state, const u8* code) = 0;
   virtual u8* exit_code() const = 0;
-  // Changes a signal frame that stopped in generated code so that it goes on in a C++ entry.
-  virtual void divert_to_missed(void* ucontext, u32 site) = 0;
+  // Changes a signal frame that stopped in generated code so that it goes on in a C++ entry. `flags_saved` is the
+  // instruction's Mark's.
+  virtual void divert_to_missed(void* ucontext, u32 site, bool flags_saved) = 0;
   virtual bool was_write(const void* ucontext) const = 0;
   virtual void divert_to_poll(void* ucontext, u32 eip) = 0;
   // Points the window register there at once (in a signal handler).

@@ -7,8 +7,7 @@ namespace umbra {
 SegClass classify(const Segment& s) {
   if ((s.access & Segment::kFlat) != 0) return SegClass::kFlat;
   constexpr u8 kBoth = Segment::kReadable | Segment::kWritable;
-  const bool whole = s.low == 0 && s.high == 0xffffffff && (s.access & kBoth) == kBoth;
-  return whole ? SegClass::kBased : SegClass::kChecked;
+  return s.whole() && (s.access & kBoth) == kBoth ? SegClass::kBased : SegClass::kChecked;
 }
 
 Mode Mode::of(const Cpu& cpu) {

@@ -129,17 +129,7 @@ void run(u32 seed, TranslatorOptions options) {
     t.a.cpu.pending = x.interrupt, t.b.cpu.pending = x.interrupt;
     const Stop sa = t.run_a(), sb = t.run_b();
     t.a.cpu.pending = 0, t.b.cpu.pending = 0;
-    // The arithmetic flags in the frame of a fault may be those that the faulting code was about to overwrite.
-    const u32 eip = t.a.cpu.s.eip, vector = (eip - 0x1001) / 16;
-    const bool has_error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
-    const Segment& ss = t.a.cpu.s.seg[kSs];
-    const u32 top = ss.base + (t.a.cpu.s.r32(kEsp) & (ss.big() ? 0xffffffff : 0xffff));
-    const u32 frame = top + (x.kind == Situation::kReal ? 4 : has_error ? 12 : 8);
-    if (vector < 0x20 && frame + 4 < kRam)
-      t.both([&](Machine& m) { m.ram()[frame] &= 0x2a, m.ram()[frame + 1] &= 0xf7; });
-    const bool handled = eip != 0x1001 + 16 * 0x20 && eip >= 0x1000 && eip < 0x1400;
-    const bool faulted = handled || sa == Stop::kShutdown;
-    const std::string difference = t.difference(faulted ? ~flag::kArithmetic : ~0u);
+    const std::string difference = t.difference();
     std::string listing;
     const CodeSize size = x.kind == Situation::kReal || x.kind == Situation::kV86 ? CodeSize::k16 : CodeSize::k32;
     for (u32 at = 0; at < x.code.size();) {

@@ -148,10 +148,11 @@ void X64Backend::put_jump(u8* at, u32 eip, const u8* stub) {
   cache_->patch(at, bytes);
 }
 
-void X64Backend::divert_to_missed(void* ucontext, u32 site) {
+void X64Backend::divert_to_missed(void* ucontext, u32 site, bool flags_saved) {
   auto& registers = static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs;
   registers[REG_R8] = static_cast<greg_t>(site);
-  registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(stubs_.missed));
+  registers[REG_RIP] =
+      static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(flags_saved ? stubs_.missed_saved : stubs_.missed));
 }
 
 bool X64Backend::was_write(const void* ucontext) const {

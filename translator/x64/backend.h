@@ -22,7 +22,7 @@ class X64Backend final : public Backend {
   void redirect(const Block& block) override;
   void enter(CpuState& state, const u8* code) override { stubs_.enter(&state, cache_->base(), code); }
   u8* exit_code() const override { return const_cast<u8*>(stubs_.exit); }
-  void divert_to_missed(void* ucontext, u32 site) override;
+  void divert_to_missed(void* ucontext, u32 site, bool flags_saved) override;
   bool was_write(const void* ucontext) const override;
   void divert_to_poll(void* ucontext, u32 eip) override;
   void load_window(u64 base) override;

@@ -27,6 +27,7 @@ bool Writer::bit_string() {
   a.lea(kLinear32, ptr(kLinear, kTarget, wide ? 2 : 1));
   if (insn.address_size == 2) a.movzx(kLinear32, kLinear.r16());
   lane(insn.segment, size, stores ? Way::kStore : Way::kLoad);
+  want_flags();
   if (r.lock) {
     a.mov(kSaved.r32(), 8 * size - 1);
     a.pext(kTarget32, guest32(r.reg()), kSaved.r32());

@@ -1,4 +1,4 @@
-// A block from top to bottom: liveness backwards, then one instruction after the other, then what waits off the path.
+// A block from top to bottom: one instruction after the other, then what waits off the path.
 #include <algorithm>
 
 #include "translator/shortcuts.h"
@@ -26,35 +26,15 @@ void Writer::find_inner() {
 }
 
 void Writer::block() {
-  RawLayout raw[kMaxBlockInsns];
-  u32 live[kMaxBlockInsns];            // arithmetic flags before each instruction
-  u32 live_after = flag::kArithmetic;  // whoever comes next may read them all
   find_inner();
-  for (u32 i = block_.count; i-- > 0;) {
-    const Insn& insn = draft_.insns[i];
-    raw[i] = layout(insn);
-    const FlagUse use = flag_use(insn, raw[i]);
-    if (insn.closes_block) {  // in the middle of a region, too
-      const u32 behind = is_conditional(insn) ? live_after : 0;
-      live_after = inner_[i] == kOut ? flag::kArithmetic : live[inner_[i]] | behind;
-    }
-    live_after = (live_after & ~use.killed) | use.read;
-    live[i] = live_after;
-  }
   block_.exit_count = 0;
   a.mov(kEntry32, poll_word());
   block_.entry = size();
   for (u32 i = 0; i < block_.count; ++i) {
     const Insn& insn = draft_.insns[i];
     const u32 eip = block_.key.eip + draft_.marks[i].guest;
-    now_ = {i,
-            eip,
-            &insn,
-            raw[i],
-            (eip + insn.length) & block_.key.eip_mask(),
-            live[i] != 0,
-            a.newLabel(),
-            i + 1 == block_.count};
+    now_ = {
+        i, eip, &insn, layout(insn), (eip + insn.length) & block_.key.eip_mask(), a.newLabel(), i + 1 == block_.count};
     instruction();
   }
   cold_paths();
@@ -65,14 +45,19 @@ void Writer::instruction() {
   Mark& mark = draft_.marks[now_.index];
   ended_ = false;
   if (is_target_[now_.index]) {
+    want_flags();
     a.bind(target_[now_.index]);
     fpu_checked_ = false;  // perhaps not on that way
   }
   mark.host = static_cast<u16>(size());
+  mark.flags_saved = false;
   mark.inline_code = native();
   if (!mark.inline_code) callout();
+  if (flags_saved_) mark.flags_saved = true;
   a.bind(now_.done);  // of the last instruction no callout comes back to here
-  if (now_.last && mark.inline_code && !ended_) exit_to(now_.next_eip);
+  if (!now_.last || !mark.inline_code || ended_) return;
+  want_flags();
+  exit_to(now_.next_eip);
 }
 
 bool Writer::native() {
@@ -100,6 +85,7 @@ bool Writer::native() {
 }
 
 void Writer::callout() {
+  want_flags();
   Site& site = draft_.sites[draft_.site_count++];
   site.block = &block_;
   site.eip = now_.eip;
@@ -152,7 +138,7 @@ void Writer::need_fpu() {
   cold.enter = a.newLabel();
   cold.back = a.newLabel();
   const Mem away = context_at(offsetof(Context, fpu_away), 4);
-  if (now_.flags_live) {
+  if (!flags_saved_) {
     a.mov(kSaved, rcx);
     a.mov(ecx, away);
     a.jecxz(rcx, cold.back);

@@ -18,6 +18,7 @@ bool Writer::indirect_allowed() const {
 }
 
 void Writer::dispatch() {
+  CHECK(!flags_saved_);
   a.mov(kEntry32, ptr(kDispatch, kTarget, 2));
   a.lea(kEntry, ptr(kCode, kEntry));
   a.jmp(kEntry);
@@ -30,6 +31,7 @@ bool Writer::inside_page(u32 eip) const {
 
 // The rel32 just emitted, and its cold path, become an exit.
 u32 Writer::add_exit(u32 eip) {
+  CHECK(!flags_saved_);
   Exit& exit = draft_.exits[block_.exit_count];
   exit.rel32 = size() - 4;
   exit.eip = eip;
@@ -76,6 +78,7 @@ bool Writer::branch() {
 
 bool Writer::conditional() {
   if (!reachable(target())) return false;
+  want_flags();
   // Condition codes in the order of the encoding.
   constexpr CondCode kCodes[] = {CondCode::kO, CondCode::kNO, CondCode::kB,  CondCode::kAE,
                                  CondCode::kE, CondCode::kNE, CondCode::kBE, CondCode::kA,
@@ -94,6 +97,7 @@ bool Writer::conditional() {
 
 bool Writer::loop() {
   if (!reachable(target())) return false;
+  want_flags();
   const u8 op = now_.raw.opcode;
   const bool jcxz = op == 0xe3;
   const bool short_count = now_.insn->address_size == 2;
@@ -137,6 +141,7 @@ bool Writer::jump_or_call() {
     case OperandKind::kMem:
       if (!indirect_allowed()) return false;
       memory_lane(size, Way::kLoad);
+      want_flags();
       if (size == 4) {
         a.mov(kTarget32, operand_);
       } else {
@@ -148,9 +153,11 @@ bool Writer::jump_or_call() {
   }
   if (call) {
     stack_lane(-static_cast<i32>(size), size, Way::kStore);
+    want_flags();
     a.mov(sized(operand_, size), size == 4 ? now_.next_eip : now_.next_eip & 0xffff);
     if (size == 4) a.note(Relocation::Kind::kEip);
   }
+  want_flags();
   if (to.kind == OperandKind::kReg) {  // read before ESP moves
     if (size == 4) {
       a.mov(kTarget32, guest32(to.reg));
@@ -174,6 +181,7 @@ bool Writer::ret() {
   const u32 size = insn.operand_size;
   if (!block_.key.mode.lanes() || !indirect_allowed()) return false;
   stack_lane(0, size, Way::kLoad);
+  want_flags();
   if (size == 4) {
     a.mov(kTarget32, operand_);
   } else {

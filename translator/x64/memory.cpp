@@ -6,19 +6,29 @@ namespace umbra::x64 {
 
 using namespace x86;
 
-// RAX and the flags into kSaved without touching anything else.
-void Writer::save_flags() {
+// Into AH and AL of kSaved, as missed_saved expects them and entries leave them (stubs.cpp).
+void Writer::spare_flags() {
+  if (flags_saved_) return;
+  flags_saved_ = true;
   a.mov(kSaved, rax);
   a.lahf();
   a.seto(al);
   a.xchg(kSaved, rax);
 }
 
-void Writer::restore_flags() {
+void Writer::want_flags() {
+  if (!flags_saved_) return;
+  flags_saved_ = false;
   a.xchg(kSaved, rax);
   a.add(al, 0x7f);
   a.sahf();
   a.mov(rax, kSaved);
+}
+
+// The host's instruction to come writes them all, unless it faults.
+void Writer::overwrite_flags() {
+  draft_.marks[now_.index].flags_saved = flags_saved_;
+  flags_saved_ = false;
 }
 
 namespace {
@@ -49,7 +59,7 @@ Label Writer::miss_label() {
   cold.enter = a.newLabel();
   cold.back = now_.done;
   cold.index = now_.index;
-  cold.flags_saved = now_.flags_live;
+  cold.flags_saved = flags_saved_;
   later(cold);
   return cold.enter;
 }
@@ -79,6 +89,11 @@ bool Writer::direct(unsigned seg) const {
   return block_.window && !checked() && block_.key.mode.segment(seg) == SegClass::kFlat;
 }
 
+// Whether an access through this segment leaves the host's flags alone.
+bool Writer::changes_nothing(unsigned seg) const {
+  return block_.window && !checked() && block_.key.mode.segment(seg) != SegClass::kChecked;
+}
+
 // The instruction's memory operand, for emitters that move data themselves.
 void Writer::memory_lane(u32 size, Way way) {
   const Insn& insn = *now_.insn;
@@ -104,15 +119,17 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
     operand_.setSegment(gs);
     if (c == SegClass::kFlat) return;
   }
-  const Label miss = miss_label();
-  if (now_.flags_live) save_flags();
-  if (c == SegClass::kChecked) check_segment(seg, size, way, miss);
-  if (c != SegClass::kFlat)
-    a.add(kLinear32, state_at(offsetof(CpuState, seg) + seg * sizeof(Segment) + offsetof(Segment, base), 4));
-  if (window) {
-    if (now_.flags_live) restore_flags();
+  const Mem base = state_at(offsetof(CpuState, seg) + seg * sizeof(Segment) + offsetof(Segment, base), 4);
+  if (window && c == SegClass::kBased) {
+    a.mov(kEntry32, base);
+    a.lea(kLinear32, ptr(kLinear, kEntry));
     return;
   }
+  spare_flags();
+  const Label miss = miss_label();
+  if (c == SegClass::kChecked) check_segment(seg, size, way, miss);
+  if (c != SegClass::kFlat) a.add(kLinear32, base);
+  if (window) return;
   const Label aligned = a.newLabel();
   if (size > 1) {
     Cold cold{};
@@ -132,7 +149,6 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
   a.mov(kEntry, ptr(kShadow, kEntry, 3, way == Way::kStore ? static_cast<i32>(kStorePlane) : 0));
   a.test(kEntry, kEntry);
   a.jz(miss);
-  if (now_.flags_live) restore_flags();
 }
 
 void Writer::name_site(u32 index) {

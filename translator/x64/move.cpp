@@ -63,11 +63,10 @@ bool Writer::move_from_control() {
       return false;
   }
   if (block_.key.mode.user()) return false;
+  spare_flags();
   const Label miss = miss_label();  // in rings 1 and 2
-  if (now_.flags_live) save_flags();
   a.cmp(state_at(offsetof(CpuState, cpl), 1), 0);
   a.jne(miss);
-  if (now_.flags_live) restore_flags();
   a.mov(guest32(insn.operands[0].reg), state_at(at, 4));
   return true;
 }

@@ -19,6 +19,9 @@ bool names_high_byte(const RawLayout& r) {
   return r.map == 1 && (r.opcode == 0xb0 || r.opcode == 0xc0);
 }
 
+// Shifts and rotates by one, an immediate or CL.
+bool shifts(const RawLayout& r) { return (r.opcode & 0xee) == 0xc0 || (r.opcode & 0xfe) == 0xd2; }
+
 bool needs_mandatory_prefix(const Insn& insn) { return (info(insn.op).traits & (trait::sse | trait::fpu)) != 0; }
 
 // Operand kinds that make a MOV something else than data movement.
@@ -46,8 +49,8 @@ void Writer::emit_raw(Form form) {
   };
   const bool through_rsi = form == Form::kTable && names_high_byte(r);
   if (form == Form::kWindow || form == Form::kWindowLinear) put(0x65);  // GS
-  if (form == Form::kWindow) put(0x67);  // the address wraps at 4 GiB, as the guest's does
-  if (r.lock) put(0xf0);
+  if (form == Form::kWindow) put(0x67);                 // the address wraps at 4 GiB, as the guest's does
+  if (r.lock && !(r.map == 0 && shifts(r))) put(0xf0);  // processors before the 386 lock those, too
   // In 16-bit code the prefix means the opposite of what it does here.
   const bool sse = needs_mandatory_prefix(insn);
   if (sse ? r.operand_16 : insn.operand_size == 2) put(0x66);
@@ -94,6 +97,17 @@ void Writer::emit_raw(Form form) {
   if (through_rsi) a.mov(rsi, kSaved);
 }
 
+// The guest's own instruction comes next: the host's flags must be the guest's if it reads some or may keep some.
+// Multiplication and division count among these, which leave flags as they please.
+void Writer::take_flags() {
+  const RawLayout& r = now_.raw;
+  const FlagUse use = flag_use(*now_.insn, r);
+  const bool shift = r.map == 0 ? shifts(r) : r.map == 1 && (r.opcode & 0xf6) == 0xa4;
+  const bool multiplies = r.map == 0 && (r.opcode & 0xfe) == 0xf6 && r.reg() >= 4;
+  if (use.read == 0 && use.killed == flag::kArithmetic && !multiplies) return overwrite_flags();
+  if (use.read != 0 || use.killed != 0 || shift) want_flags();
+}
+
 void Writer::lea() {
   const Insn& insn = *now_.insn;
   const unsigned to = now_.raw.reg();
@@ -126,6 +140,7 @@ bool Writer::copy() {
     if (r.is_memory() || r.lock) return false;  // LOCK with registers is #UD
     const bool bswap_16 = r.map == 1 && r.opcode >= 0xc8 && r.opcode <= 0xcf && insn.operand_size == 2;
     if (bswap_16) return false;
+    take_flags();
     emit_raw(Form::kRegisters);
     return true;
   }
@@ -137,6 +152,7 @@ bool Writer::copy() {
     if (o.kind == OperandKind::kMem) size = o.size;
   if (size == 0 || size > 16) return false;
   if (direct(insn.segment) && insn.address_size == 4) {
+    take_flags();
     emit_raw(Form::kWindow);
     return true;
   }
@@ -144,6 +160,8 @@ bool Writer::copy() {
   // AH-BH beside a scratch register: RSI takes its place, and no fault may show that.
   const bool table_only = names_high_byte(r);
   lane(insn.segment, size, use == MemoryUse::kLoad ? Way::kLoad : Way::kStore, table_only);
+  take_flags();
+  if (table_only) want_flags();  // kSaved is needed
   emit_raw(block_.window && !checked() && !table_only ? Form::kWindowLinear : Form::kTable);
   return true;
 }

@@ -1,5 +1,5 @@
 // PUSH, POP, PUSHA, POPA and LEAVE: the slot is checked first, ESP moves last, and nothing in between touches the
-// flags.
+// flags. Where two places are accessed, the flags are where they are from the first access on: a host fault asks.
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -70,6 +70,7 @@ bool Writer::push() {
       a.mov(sized(operand_, size), insn.imm & (size == 4 ? 0xffffffff : 0xffff));
       break;
     case OperandKind::kMem:
+      if (!changes_nothing(kSs)) spare_flags();
       memory_lane(size, Way::kLoad);
       a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
       stack_lane(step, size, Way::kStore);
@@ -112,6 +113,7 @@ bool Writer::pop_to_memory() {
   const u32 size = insn.operand_size;
   if (insn.base == kEsp && !mode.stack_32()) return false;
   const Gp value = size == 4 ? kTarget32 : kTarget.r16();
+  if (!changes_nothing(insn.segment)) spare_flags();
   stack_lane(0, size, Way::kLoad);
   a.mov(value, operand_);
   Insn moved = insn;
@@ -147,11 +149,10 @@ void Writer::eight_slots(i32 displacement, Way way) {
   const u32 bytes = 8 * now_.insn->operand_size;
   stack_slot(displacement);
   if (!block_.key.mode.stack_32()) {
+    spare_flags();
     const Label miss = miss_label();
-    if (now_.flags_live) save_flags();
     a.cmp(kLinear32, 0x10000 - bytes);
     a.ja(miss);
-    if (now_.flags_live) restore_flags();
   }
   lane(kSs, bytes, way, true);
 }

@@ -12,7 +12,7 @@ constexpr u8 kMovs = 0xa4, kCmps = 0xa6, kStos = 0xaa, kLods = 0xac, kScas = 0xa
 
 }  // namespace
 
-// DF is 0, or the miss. Flags are saved by the caller if they are live.
+// DF is 0, or the miss.
 void Writer::require_upwards(const Label& miss) {
   a.test(state_at(offsetof(CpuState, eflags) + 1, 1), flag::kDf >> 8);
   a.jnz(miss);
@@ -75,10 +75,8 @@ void Writer::single(u32 size) {
   const bool from_source = op == kMovs || op == kCmps || op == kLods, at_destination = op != kLods;
   const Gp value = size == 4 ? Gp(kTarget32) : size == 2 ? Gp(kTarget.r16()) : Gp(kTarget.r8());
   const Gp accumulator = size == 4 ? Gp(eax) : size == 2 ? Gp(ax) : Gp(al);
-  const Label miss = miss_label();
-  if (now_.flags_live) save_flags();
-  require_upwards(miss);
-  if (now_.flags_live) restore_flags();
+  spare_flags();
+  require_upwards(miss_label());
   if (from_source) {
     string_operand(kEsi, now_.insn->segment, size, Way::kLoad);
     a.mov(op == kLods ? accumulator : value, operand_);
@@ -88,6 +86,7 @@ void Writer::single(u32 size) {
     string_operand(kEdi, kEs, size, compares ? Way::kLoad : Way::kStore);
     const Gp& with = op == kMovs || op == kCmps ? value : accumulator;
     if (compares) {
+      overwrite_flags();
       a.cmp(with, operand_);
     } else {
       a.mov(operand_, with);
@@ -105,6 +104,7 @@ void Writer::repeated(StringOp op, u32 size) {
   const StringForm form = insn.address_size == 2 ? StringForm::kShort
                           : flat                 ? StringForm::kFlat
                                                  : StringForm::kSegments;
+  want_flags();
   name_site(now_.index);
   if (form != StringForm::kFlat) a.mov(kTarget32, offsetof(CpuState, seg) + insn.segment * sizeof(Segment));
   a.mov(gpr_slot(kEsp), rsp);

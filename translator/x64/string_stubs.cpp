@@ -48,7 +48,7 @@ class Passage {
   Label missed_ = a.newLabel();
 };
 
-// As Writer::save_flags leaves them.
+// As Writer::spare_flags leaves them.
 void Passage::save_flags() {
   a.mov(kSaved, rax);
   a.lahf();

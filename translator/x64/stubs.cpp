@@ -28,14 +28,17 @@ class StubWriter {
     a_.or_(eax, edx);
     a_.mov(state_at(offsetof(CpuState, eflags), 4), eax);
   }
+  // The flags both to the host's and to where Writer::spare_flags puts them: generated code may go on with either.
   void load() {
     a_.mov(eax, state_at(offsetof(CpuState, eflags), 4));
     a_.mov(ecx, eax);
+    a_.mov(ah, al);
     a_.shr(ecx, 11);
     a_.and_(ecx, 1);
+    a_.mov(al, cl);
+    a_.mov(kSaved, rax);
     a_.add(cl, 0x7f);  // OF
-    a_.mov(ah, al);
-    a_.sahf();  // the others
+    a_.sahf();         // the others
     for (unsigned r = 0; r < 8; ++r)
       if (r != kEsp) a_.mov(guest64(r), gpr_slot(r));
   }

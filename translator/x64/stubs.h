@@ -12,7 +12,7 @@ struct Stubs {
   const u8* callout = nullptr;       // called on the C++ stack with a Site* in R10; returns with guest registers loaded
   const u8* shortcut = nullptr;      // likewise, for a site that has one
   const u8* missed = nullptr;        // jumped to with a site's number in R8
-  const u8* missed_saved = nullptr;  // likewise, flags and RAX as Writer::save_flags leaves them
+  const u8* missed_saved = nullptr;  // likewise, flags and RAX as Writer::spare_flags leaves them
   const u8* link = nullptr;          // an exit's number in R8, EIP in R11
   const u8* dispatch = nullptr;      // EIP in R11
   const u8* strings[kStringStubs] = {};  // see string_stubs.cpp

@@ -40,7 +40,7 @@ bool Writer::system() {
 
 // One bit of CpuState::eflags. Without touching the host's flags: rotate it to the top, shift it out, rotate back.
 void Writer::change_flag(u32 bit, bool on) {
-  if (!now_.flags_live) {
+  if (flags_saved_) {
     if (on) {
       a.or_(eflags_slot(), 1u << bit);
     } else {
@@ -60,8 +60,7 @@ void Writer::change_flag(u32 bit, bool on) {
 bool Writer::sti() {
   if (now_.index + 1 == block_.count) return false;
   const Label miss = miss_label();
-  if (now_.flags_live) {
-    cold_[cold_count_ - 1].flags_saved = false;
+  if (!flags_saved_) {
     const Label quiet = a.newLabel();
     a.mov(kSaved, rcx);
     a.mov(ecx, pending_slot());
@@ -112,6 +111,7 @@ bool Writer::pushf() {
     stack_slot(-static_cast<i32>(size));
     lane(kSs, size, Way::kStore, true);
   }
+  want_flags();
   gather_flags();
   spread_flags();
   if (!first) stack_lane(-static_cast<i32>(size), size, Way::kStore);
@@ -124,6 +124,7 @@ bool Writer::pushf() {
 bool Writer::popf() {
   const u32 size = now_.insn->operand_size;
   const bool interrupts = block_.key.mode.interrupt_flag();
+  spare_flags();
   const Label miss = miss_label();
   stack_lane(0, size, Way::kLoad);
   if (size == 4) {
@@ -142,6 +143,7 @@ bool Writer::popf() {
   a.and_(kEntry32, flag::kDf | (interrupts ? flag::kIf : 0));
   a.xor_(eflags_slot(), kEntry32);
   move_esp(static_cast<i32>(size));
+  overwrite_flags();
   a.mov(kSaved, rax);
   spread_flags();
   return true;

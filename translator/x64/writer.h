@@ -31,8 +31,7 @@ class Writer {
     const Insn* insn;
     RawLayout raw;
     u32 next_eip;
-    bool flags_live;  // before it: glue must not change them
-    Label done;       // behind its code
+    Label done;  // behind its code
     bool last;
   };
   enum class Way : u8 { kLoad, kStore };
@@ -60,8 +59,13 @@ class Writer {
   void lane(unsigned seg, u32 size, Way way, bool table_only = false);
   void memory_lane(u32 size, Way way);
   void check_segment(unsigned seg, u32 size, Way way, const Label& miss);
-  void save_flags();
-  void restore_flags();
+  // Where the guest's arithmetic flags are. Every instruction may fault and show them, so glue that changes the host's
+  // puts them aside first, and only who reads them or changes some of them brings them back.
+  void spare_flags();
+  void want_flags();
+  void overwrite_flags();
+  void take_flags();  // rewrite.cpp
+  bool changes_nothing(unsigned seg) const;
   // stack.cpp
   bool stack();
   bool push();
@@ -141,7 +145,8 @@ class Writer {
   std::array<bool, kMaxBlockInsns> is_target_;
   std::array<Label, kMaxBlockInsns> target_;
   bool fpu_checked_ = false;
-  bool ended_ = false;  // control has been transferred: nothing falls through
+  bool flags_saved_ = false;  // in kSaved, beside RAX, and not in the host's
+  bool ended_ = false;        // control has been transferred: nothing falls through
   static constexpr u32 kMaxCold = 8 * kMaxBlockInsns;
   std::array<Cold, kMaxCold> cold_;
   u32 cold_count_ = 0;

@@ -17,6 +17,7 @@ bool Writer::load_control_word() {
   if (!block_.key.mode.lanes()) return false;
   const bool x87 = now_.insn->op == Op::kFldcw;
   need_fpu();
+  spare_flags();
   const Label miss = miss_label();
   memory_lane(x87 ? 2 : 4, Way::kLoad);
   const Mem slot = x87 ? state_at(offsetof(CpuState, fpu.fcw), 2) : state_at(offsetof(CpuState, fpu.mxcsr), 4);
@@ -25,7 +26,6 @@ bool Writer::load_control_word() {
   } else {
     a.mov(kTarget32, operand_);
   }
-  if (now_.flags_live) save_flags();
   a.mov(kEntry32, kTarget32);
   if (x87) {
     a.not_(kEntry32);
@@ -35,7 +35,6 @@ bool Writer::load_control_word() {
     a.test(kEntry32, kSseMasks | kSseOdd);
   }
   a.jnz(miss);
-  if (now_.flags_live) restore_flags();
   // From where nobody else can change it.
   a.mov(slot, x87 ? kTarget.r16() : kTarget32);
   x87 ? a.fldcw(slot) : a.ldmxcsr(slot);
