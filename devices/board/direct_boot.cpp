@@ -241,7 +241,7 @@ Result<DirectBoot> load_multiboot(const std::vector<u8>& image, u32 header, cons
   constexpr u32 kMemory = 1, kCommandLine = 4, kModules = 8, kMemoryMap = 64, kLoaderName = 512;
   put(info, 0, kMemory | kCommandLine | kModules | kMemoryMap | kLoaderName, 4);
   put(info, 4, 639, 4);
-  put(info, 8, static_cast<u32>((ram - kMegabyte) / 1024), 4);
+  put(info, 8, static_cast<u32>((ram - kMegabyte - kFirmwareTop) / 1024), 4);  // up to the first hole
   put(info, 16, here(), 4);
   append_text(info, append.empty() ? path : path + " " + append);
   put(info, 64, here(), 4);

@@ -124,6 +124,15 @@ TEST_CASE("A Multiboot kernel gets its information structure and modules") {
   REQUIRE(rig.machine != nullptr);
   CHECK(rig.run_until([] { return false; }, 30) == kExitCode);
   CHECK(rig.serial == kernel + " verboseQ2");
+  // mem_upper ends where the map of memory does: a kernel may take either.
+  PhysicalMemory& memory = rig.machine->memory();
+  const u32 information = rig.machine->cpu().s.r32(3);
+  const auto field = [&](u32 address) { return static_cast<u32>(memory.load(Phys(address), 4)); };
+  u32 end_of_memory = 0;
+  for (u32 at = field(information + 48), end = at + field(information + 44); at < end; at += field(at) + 4)
+    if (field(at + 4) == 0x100000 && field(at + 20) == 1) end_of_memory = field(at + 4) + field(at + 12);
+  CHECK(end_of_memory > 0x100000);
+  CHECK(field(information + 8) == (end_of_memory - 0x100000) / 1024);
 }
 
 TEST_CASE("What is no kernel, cut short, too large, or has too long a command line is refused in a sentence") {
