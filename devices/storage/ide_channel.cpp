@@ -36,8 +36,6 @@ AtapiDrive& IdeChannel::attach_cdrom(unsigned unit, std::unique_ptr<BlockDevice>
   return *cdroms_[unit];
 }
 
-IdeDrive* IdeChannel::answering() { return selected() != nullptr ? selected() : drives_[0].get(); }
-
 void IdeChannel::update_irq() {
   const IdeDrive* drive = selected();
   const bool level = drive != nullptr && drive->intrq() && (device_control_ & kNien) == 0;
@@ -80,14 +78,16 @@ void IdeChannel::CommandBlock::write_block(u32 offset, const u8* from, u32 count
   if (IdeDrive* drive = owner_.selected()) drive->data_out(from, std::size_t{count} * size);
 }
 
+// Of an absent drive everything is zero, as on QEMU's board. Were device 0 to answer for it, as a disk may, the
+// signature of a CD-ROM drive that is alone would be seen twice: the BIOS of Bochs takes that for a second drive.
 u8 IdeChannel::read_register(u32 offset) {
-  IdeDrive* drive = answering();
+  IdeDrive* drive = selected();
   if (drive == nullptr) return offset == kData ? 0xff : 0;
   const TaskFile& tf = drive->tf;
   const bool hob = (device_control_ & kHob) != 0;
   switch (offset) {
     case kErrorFeatures:
-      return drive == selected() ? tf.error : 0;
+      return tf.error;
     case kCount:
       return hob ? tf.hob_count : tf.count;
     case kLbaLow:
@@ -97,7 +97,6 @@ u8 IdeChannel::read_register(u32 offset) {
     case kDevice:
       return static_cast<u8>((tf.device & ~ata::kDev) | 0xa0 | (selected_ != 0 ? ata::kDev : 0));
     case kStatusCommand:
-      if (drive != selected()) return 0;
       drive->clear_intrq();
       return (device_control_ & kSrst) != 0 ? ata::kBsy : tf.status;
     default:

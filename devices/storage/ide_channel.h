@@ -49,7 +49,6 @@ class IdeChannel {
   void update_irq();
   bool present(unsigned unit) const { return drives_[unit] != nullptr; }
   IdeDrive* selected() { return drives_[selected_].get(); }
-  IdeDrive* answering();  // the drive that registers are read from
 
   Line irq_;
   BusMaster bus_master_;

@@ -78,6 +78,15 @@ u32 be32(const Bytes& b, std::size_t at) { return b[at] << 24 | b[at + 1] << 16 
 
 }  // namespace
 
+TEST_CASE("a CD-ROM drive that is alone does not show its signature in device 1's place") {
+  IdeRig rig;
+  rig.add_cd(0, 100);
+  rig.out(6, 0xa0);
+  CHECK((rig.in(4) == 0x14 && rig.in(5) == 0xeb));
+  rig.out(6, 0xb0);
+  CHECK((rig.in(4) == 0x00 && rig.in(5) == 0x00));
+}
+
 TEST_CASE("an ATAPI drive shows its signature and is no disk") {
   CdRig rig;
   CHECK(rig.status() == 0x00);
