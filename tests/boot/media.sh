@@ -38,11 +38,16 @@ linux_and_shell() {
   [ -e "$guests/$2" ] || { guest_initramfs "$1" "$guests/$2.new" && mv "$guests/$2.new" "$guests/$2"; }
 }
 
-# The installer's kernel and initial RAM disk, in $guests/installer.
+# The installer's kernel and initial RAM disk, in $guests/installer, and those of the graphical one in installer-gtk.
 installer() {
-  local package=debian-installer-12-netboot-i386
-  guest_package $package && ln -sfn $package/usr/lib/debian-installer/images/12/i386/text/debian-installer/i386 "$guests/installer"
+  local package=debian-installer-12-netboot-i386 images
+  images=$package/usr/lib/debian-installer/images/12/i386
+  guest_package $package && ln -sfn $images/text/debian-installer/i386 "$guests/installer" &&
+    ln -sfn $images/gtk/debian-installer/i386 "$guests/installer-gtk"
 }
+
+# GNU Mach, unpacked: -kernel takes it as it is.
+gnumach() { guest_package gnumach-image-1.8-486 && zcat "$guests"/gnumach-image-1.8-486/boot/gnumach-*.gz > "$1"; }
 
 # A CD whose GRUB menu starts Linux, or Multiboot's grub-invaders.
 grub_menu_cd() {
