@@ -2,6 +2,7 @@
 
 #include "cpu/base/bits.h"
 #include "cpu/base/log.h"
+#include "roms/firmware.h"
 
 namespace umbra {
 namespace {
@@ -53,8 +54,29 @@ std::string show_pins(const char* name, u32 pins) {
   return out + (pins == 0 ? " (none)\n" : "\n");
 }
 
+constexpr const char* kModes[] = {"fixed", "lowest", "SMI", "...", "NMI", "INIT", "...", "ExtINT"};
+
+std::string show_lvt(const char* name, u32 lvt, bool timer) {
+  return format("%s\t 0x%08x active-%s %-5s %-6s %-12s %-6s (vec %u)\n", name, lvt, bit(lvt, 13) ? "lo" : "hi",
+                bit(lvt, 15) ? "level" : "edge", bit(lvt, 16) ? "masked" : "",
+                !timer         ? ""
+                : bit(lvt, 17) ? "periodic"
+                               : "one-shot",
+                kModes[lvt >> 8 & 7], lvt & 0xff);
+}
+
+std::string show_vectors(const char* name, const std::array<u32, 8>& vectors) {
+  std::string out = name;
+  bool any = false;
+  for (unsigned v = 0; v < 256; ++v) {
+    if (!bit(vectors[v / 32], v % 32)) continue;
+    out += format(" %u", v);
+    any = true;
+  }
+  return out + (any ? "\n" : " (none)\n");
+}
+
 std::string show_ioapic(const IoApic::Regs& r) {
-  static const char* const kModes[] = {"fixed", "lowest", "SMI", "...", "NMI", "INIT", "...", "ExtINT"};
   std::string out = format("ioapic0: ver=0x20 id=0x%02x sel=0x%02x", r.id, r.select);
   out += r.select >= 0x10 ? format(" (redir[%u])\n", (r.select - 0x10) / 2u) : "\n";
   u32 remote = 0;
@@ -105,6 +127,40 @@ std::string show_irq_counts(const Machine& m) {
 std::string show_interrupt_controllers(const Machine& m) {
   return show_ioapic(m.ioapic().regs()) + show_pic("pic1", m.pic().slave().regs()) +
          show_pic("pic0", m.pic().master().regs());
+}
+
+std::string show_local_apic(Machine& m) {
+  constexpr u32 kPpr = 0xa0, kTimerCount = 0x390;
+  const LocalApic::Regs& r = m.lapic().regs();
+  static constexpr struct {
+    const char* name;
+    unsigned entry;
+  } kEntries[] = {{"LVT0", 3}, {"LVT1", 4}, {"LVTPC", 2}, {"LVTERR", 5}, {"LVTTHMR", 1}, {"LVTT", 0}};
+  std::string out = "dumping local APIC state for CPU 0\n\n";
+  for (const auto& e : kEntries) out += show_lvt(e.name, r.lvt[e.entry], e.entry == 0);
+  const u32 code = (r.divide & 3) | (r.divide & 8) >> 1;
+  out += format("Timer\t DCR=0x%x (divide by %u) initial_count = %u current_count = %u\n", r.divide,
+                1u << ((code + 1) & 7), r.initial_count, m.lapic().read(kTimerCount, 4));
+  out +=
+      format("SPIV\t 0x%08x APIC %s, spurious vec %u\n", r.svr, bit(r.svr, 8) ? "enabled" : "disabled", r.svr & 0xff);
+  out += format("ICR\t 0x%08x\nICR2\t 0x%08x\nESR\t 0x%08x\n", r.icr_low, r.icr_high, r.esr);
+  out += show_vectors("ISR\t", r.isr) + show_vectors("IRR\t", r.irr);
+  return out + format("\nTPR 0x%02x DFR 0x%02x LDR 0x%02x PPR 0x%02x\n", r.tpr, r.dfr, r.ldr, m.lapic().read(kPpr, 4));
+}
+
+std::string show_roms(const Machine& m) {
+  std::string out;
+  for (const auto& [name, size] : m.firmware_files()) out += format("fw=%s size=0x%06zx\n", name.c_str(), size);
+  return out + format("addr=%016llx size=0x%06llx mem=rom name=\"%s\"\n",
+                      static_cast<unsigned long long>((u64{1} << 32) - m.bios_bytes()),
+                      static_cast<unsigned long long>(m.bios_bytes()),
+                      m.config().bios.empty() ? kSystemBios : m.config().bios.c_str());
+}
+
+std::string show_uuid(const std::array<u8, 16>& uuid) {
+  std::string out;
+  for (unsigned i = 0; i < 16; ++i) out += format(i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+  return out;
 }
 
 std::string show_address_spaces(const Machine& m) {

@@ -57,6 +57,10 @@ const Monitor::Command Monitor::kCommands[] = {
     {"x", "/FMT ADDRESS", "show memory at a linear address", &Monitor::examine_virtual},
     {"xp", "/FMT ADDRESS", "show memory at a physical address", &Monitor::examine_physical},
     {"print|p", "/FMT EXPRESSION", "evaluate; $eax and the other registers can be used", &Monitor::print},
+    {"i", "/FMT PORT", "read an I/O port", &Monitor::port_in},
+    {"o", "/FMT PORT VALUE", "write to an I/O port", &Monitor::port_out},
+    {"gva2gpa", "ADDRESS", "the physical address of a linear one", &Monitor::physical_address},
+    {"sum", "ADDRESS SIZE", "checksum of physical memory", &Monitor::sum},
     {"memsave", "ADDRESS SIZE FILE", "save linear memory to a file", &Monitor::memsave},
     {"pmemsave", "ADDRESS SIZE FILE", "save physical memory to a file", &Monitor::pmemsave},
     {"screendump", "FILE [-f FORMAT]", "save the screen as PNG (FILE.png) or PPM", &Monitor::screendump},
@@ -73,14 +77,18 @@ const Monitor::Command Monitor::kCommands[] = {
      &Monitor::change},
     {"eject", "[-f] DEVICE", "take the medium out; -f even if the guest holds it", &Monitor::eject},
     {"log", "ITEM,…|none", "choose traces, as with -d", &Monitor::log_items},
+    {"logfile", "FILE", "write traces there from now on", &Monitor::log_file},
+    {"boot_set", "ORDER", "boot in that order from the next reset on, as with -boot", &Monitor::boot_set},
+    {"cpu", "INDEX", "choose the processor that other commands mean: 0", &Monitor::choose_cpu},
     {"quit|q", "", "end Umbra", &Monitor::quit},
 };
 
 const Monitor::Command Monitor::kInfos[] = {
-    {"registers", "", "the processor", &Monitor::info_registers},
+    {"registers", "[-a|INDEX]", "the processor", &Monitor::info_registers},
     {"mem", "", "linear memory that is mapped, as ranges", &Monitor::info_mem},
     {"tlb", "", "linear memory that is mapped, page by page", &Monitor::info_tlb},
     {"pic", "", "the interrupt controllers", &Monitor::info_pic},
+    {"lapic", "[ID]", "the processor's local interrupt controller", &Monitor::info_lapic},
     {"irq", "", "how often each interrupt line was raised", &Monitor::info_irq},
     {"pci", "", "PCI functions and their ranges", &Monitor::info_pci},
     {"block", "[DEVICE]", "drives and their media", &Monitor::info_block},
@@ -94,6 +102,11 @@ const Monitor::Command Monitor::kInfos[] = {
     {"cpus", "", "the processor's host thread", &Monitor::info_cpus},
     {"kvm", "", "that hardware virtualization is not used", &Monitor::info_kvm},
     {"name", "", "the machine's name", &Monitor::info_name},
+    {"uuid", "", "the machine's UUID", &Monitor::info_uuid},
+    {"chardev", "", "streams and what they are connected to", &Monitor::info_chardev},
+    {"mice", "", "the mouse", &Monitor::info_mice},
+    {"memory_size_summary", "", "how much RAM there is", &Monitor::info_memory_size},
+    {"roms", "", "firmware, and files for it", &Monitor::info_roms},
     {"version", "", "Umbra's version", &Monitor::info_version},
 };
 
@@ -313,6 +326,26 @@ std::string Monitor::log_items(const Words& w) {
   if (!mask) return error(mask.error());
   g_log_mask = *mask;
   return "";
+}
+
+std::string Monitor::log_file(const Words& w) {
+  if (w.size() != 1) return usage("logfile FILE");
+  const Status s = set_log_file(w[0]);
+  return s ? "" : error(s.error());
+}
+
+std::string Monitor::boot_set(const Words& w) {
+  if (w.size() != 1) return usage("boot_set ORDER");
+  if (!links_.set_boot_order) return kNotHere;
+  for (const char c : w[0])
+    if (std::string("abcdnop").find(c) == std::string::npos) return format("Invalid boot device '%c'\n", c);
+  links_.set_boot_order(w[0]);
+  return "boot device list now set to " + w[0] + "\n";
+}
+
+std::string Monitor::choose_cpu(const Words& w) {
+  if (w.size() != 1) return usage("cpu INDEX");
+  return w[0] == "0" ? "" : "invalid CPU index\n";
 }
 
 }  // namespace umbra

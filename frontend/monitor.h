@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/base/bus.h"
 #include "cpu/cpu.h"
 #include "cpu/engine.h"
 #include "devices/board/config.h"
@@ -30,11 +31,14 @@ struct MonitorLinks {
   Screen* screen = nullptr;
   KeySink* keys = nullptr;
   PointerSink* pointer = nullptr;
-  std::string name;
+  PortSpace* ports = nullptr;
+  std::string name, uuid, streams;
+  u64 ram_bytes = 0;
   std::vector<Device*> devices;
-  std::function<std::string()> memory_tree, pci_tree, irq_counts, interrupt_controllers;
+  std::function<std::string()> memory_tree, pci_tree, irq_counts, interrupt_controllers, local_apic, roms;
   std::function<std::string(const std::string& device)> block_list;  // "": all
   std::function<Status(const std::string& device, const MediumChange& change)> change;
+  std::function<void(const std::string& order)> set_boot_order;
 };
 
 class Monitor {
@@ -80,6 +84,13 @@ class Monitor {
   std::string change(const Words& w);
   std::string eject(const Words& w);
   std::string log_items(const Words& w);
+  std::string log_file(const Words& w);
+  std::string port_in(const Words& w);
+  std::string port_out(const Words& w);
+  std::string physical_address(const Words& w);
+  std::string sum(const Words& w);
+  std::string boot_set(const Words& w);
+  std::string choose_cpu(const Words& w);
   std::string quit(const Words& w);
 
   std::string info_registers(const Words& w);
@@ -100,7 +111,14 @@ class Monitor {
   std::string info_version(const Words& w);
   std::string info_cpus(const Words& w);
   std::string info_kvm(const Words& w);
+  std::string info_lapic(const Words& w);
+  std::string info_roms(const Words& w);
+  std::string info_chardev(const Words& w);
+  std::string info_mice(const Words& w);
+  std::string info_uuid(const Words& w);
+  std::string info_memory_size(const Words& w);
 
+  Result<u64> expression(const Words& w, std::size_t first) const;
   std::string examine(const Words& w, bool physical);
   std::string save(const Words& w, bool physical);
   bool read_guest(u64 address, bool physical, u8* to, u32 size);

@@ -36,7 +36,8 @@ std::string rights(const Walk& w) { return format("%c%c%c", w.user ? 'u' : '-', 
 
 }  // namespace
 
-std::string Monitor::info_registers(const Words&) {
+std::string Monitor::info_registers(const Words& w) {
+  if (!w.empty() && w[0] != "-a" && w[0] != "0") return "CPU#" + w[0] + " not available\n";
   return "\nCPU#0\n" + show_registers(links_.cpu->s, links_.cpu->mmu.memory().a20()) + show_fpu(links_.cpu->s);
 }
 
@@ -138,5 +139,18 @@ std::string Monitor::info_name(const Words&) { return links_.name + "\n"; }
 std::string Monitor::info_cpus(const Words&) { return format("* CPU #0: thread_id=%ld\n", ::syscall(SYS_gettid)); }
 std::string Monitor::info_kvm(const Words&) { return "kvm support: disabled\n"; }
 std::string Monitor::info_version(const Words&) { return "Umbra 0.1\n"; }
+
+std::string Monitor::info_lapic(const Words& w) {
+  return w.empty() || w[0] == "0" ? ask(links_.local_apic) : "No local APIC " + w[0] + "\n";
+}
+std::string Monitor::info_roms(const Words&) { return ask(links_.roms); }
+std::string Monitor::info_chardev(const Words&) { return links_.streams; }
+std::string Monitor::info_mice(const Words&) {
+  return links_.pointer != nullptr ? "* Mouse #0: PS/2 mouse\n" : kNotHere;
+}
+std::string Monitor::info_uuid(const Words&) { return links_.uuid + "\n"; }
+std::string Monitor::info_memory_size(const Words&) {
+  return format("base memory: %llu\nplugged memory: 0\n", static_cast<unsigned long long>(links_.ram_bytes));
+}
 
 }  // namespace umbra

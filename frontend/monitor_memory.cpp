@@ -1,4 +1,4 @@
-// The monitor's looks into guest memory: x, xp, print, memsave, pmemsave.
+// The monitor's looks into guest memory and ports: x, xp, print, memsave, pmemsave, i, o, gva2gpa, sum.
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -31,16 +31,21 @@ bool Monitor::read_guest(u64 address, bool physical, u8* to, u32 size) {
   return true;
 }
 
+// What stands in the words from `first` on.
+Result<u64> Monitor::expression(const Words& w, std::size_t first) const {
+  std::string text;
+  for (std::size_t i = first; i < w.size(); ++i) text += w[i] + " ";
+  return number(text);
+}
+
 std::string Monitor::examine_virtual(const Words& w) { return examine(w, false); }
 std::string Monitor::examine_physical(const Words& w) { return examine(w, true); }
 
 std::string Monitor::examine(const Words& w, bool physical) {
   const bool has_format = !w.empty() && w[0][0] == '/';
-  std::string text;
-  for (std::size_t i = has_format ? 1 : 0; i < w.size(); ++i) text += w[i] + " ";
   auto f = parse_dump_format(has_format ? w[0] : "", last_format_);
   if (!f) return f.error() + "\n";
-  auto start = number(text);
+  auto start = expression(w, has_format ? 1 : 0);
   if (!start) return start.error() + "\n";
   last_format_ = *f;
   std::string out;
@@ -78,12 +83,10 @@ std::string Monitor::examine(const Words& w, bool physical) {
 
 std::string Monitor::print(const Words& w) {
   const bool has_format = !w.empty() && w[0][0] == '/';
-  std::string text;
-  for (std::size_t i = has_format ? 1 : 0; i < w.size(); ++i) text += w[i] + " ";
   DumpFormat whole{.format = last_format_.format, .size = 8};
   auto f = parse_dump_format(has_format ? w[0] : "", whole);
   if (!f) return f.error() + "\n";
-  auto value = number(text);
+  auto value = expression(w, has_format ? 1 : 0);
   if (!value) return value.error() + "\n";
   last_format_.format = f->format;
   return f->format == 'x' ? format("%#llx\n", static_cast<unsigned long long>(*value))
@@ -118,6 +121,55 @@ std::string Monitor::save(const Words& w, bool physical) {
   if (std::fclose(file) != 0 && problem.empty())
     problem = "Error: cannot write '" + w[2] + "': " + std::strerror(errno) + "\n";
   return problem;
+}
+
+std::string Monitor::port_in(const Words& w) {
+  const bool has_format = !w.empty() && w[0][0] == '/';
+  auto f = parse_dump_format(has_format ? w[0] : "", last_format_);
+  if (!f) return f.error() + "\n";
+  auto port = expression(w, has_format ? 1 : 0);
+  if (!port) return port.error() + "\n";
+  if (links_.ports == nullptr || f->size > 4 || *port > 0xffff)
+    return "Error: a port is from 0 to 0xffff, and b, h or w wide\n";
+  const u32 value = links_.ports->in(static_cast<u16>(*port), f->size);
+  return format("port%c[0x%04x] = 0x%0*x\n", " bw l"[f->size], static_cast<unsigned>(*port),
+                static_cast<int>(f->size * 2), value);
+}
+
+std::string Monitor::port_out(const Words& w) {
+  const bool has_format = !w.empty() && w[0][0] == '/';
+  auto f = parse_dump_format(has_format ? w[0] : "", last_format_);
+  if (!f) return f.error() + "\n";
+  if (w.size() != (has_format ? 3u : 2u)) return "usage: o /FMT PORT VALUE\n";
+  auto port = number(w[w.size() - 2]), value = number(w.back());
+  if (!port || !value) return (port ? value : port).error() + "\n";
+  if (links_.ports == nullptr || f->size > 4 || *port > 0xffff)
+    return "Error: a port is from 0 to 0xffff, and b, h or w wide\n";
+  links_.ports->out(static_cast<u16>(*port), static_cast<u32>(*value), f->size);
+  return "";
+}
+
+std::string Monitor::physical_address(const Words& w) {
+  auto address = expression(w, 0);
+  if (!address) return address.error() + "\n";
+  Cpu& cpu = *links_.cpu;
+  const Walk walk = umbra::probe(cpu.mmu.memory(), cpu.mmu.state(), Linear(static_cast<u32>(*address)));
+  return walk.ok ? format("gpa: %#llx\n", static_cast<unsigned long long>(walk.address.value)) : "Unmapped\n";
+}
+
+// As sum(1) on BSD does it.
+std::string Monitor::sum(const Words& w) {
+  if (w.size() != 2) return "usage: sum ADDRESS SIZE\n";
+  auto start = number(w[0]), size = number(w[1]);
+  if (!start || !size) return (start ? size : start).error() + "\n";
+  if (*size > u64{4} << 30) return "Error: at most 4 GiB can be summed up\n";
+  u16 sum = 0;
+  for (u64 i = 0; i < *size; ++i) {
+    u8 byte = 0;
+    read_guest(*start + i, true, &byte, 1);
+    sum = static_cast<u16>((sum >> 1 | sum << 15) + byte);
+  }
+  return format("%05u\n", sum);
 }
 
 }  // namespace umbra

@@ -41,7 +41,7 @@ void apply_defaults(Options& o) {
   }
 }
 
-MonitorLinks links_for(Machine& m, Engine& engine) {
+MonitorLinks links_for(Machine& m, Engine& engine, const std::string& streams) {
   MonitorLinks links;
   links.control = &m;
   links.cpu = &m.cpu();
@@ -50,12 +50,19 @@ MonitorLinks links_for(Machine& m, Engine& engine) {
   links.screen = m.screen();
   links.keys = &m.keys();
   links.pointer = &m.pointer();
+  links.ports = &m.ports();
   links.name = m.config().name;
+  links.uuid = show_uuid(m.config().uuid);
+  links.streams = streams;
+  links.ram_bytes = m.ram_bytes();
   links.devices = m.devices();
   links.memory_tree = [&m] { return show_address_spaces(m); };
   links.pci_tree = [&m] { return show_pci(m); };
   links.irq_counts = [&m] { return show_irq_counts(m); };
   links.interrupt_controllers = [&m] { return show_interrupt_controllers(m); };
+  links.local_apic = [&m] { return show_local_apic(m); };
+  links.roms = [&m] { return show_roms(m); };
+  links.set_boot_order = [&m](const std::string& order) { m.set_boot_order(order); };
   links.block_list = [&m](const std::string& only) { return show_drives(m, only); };
   links.change = [&m](const std::string& drive, const MediumChange& change) { return m.change_medium(drive, change); };
   return links;
@@ -154,7 +161,7 @@ int run_pc(Options& o) {
   Signals signals(loop, [&m] { m.quit(0); });
   std::vector<std::unique_ptr<Monitor>> monitors;
   for (auto& stream : streams.monitors)
-    monitors.push_back(std::make_unique<Monitor>(std::move(stream), links_for(m, **engine)));
+    monitors.push_back(std::make_unique<Monitor>(std::move(stream), links_for(m, **engine, streams.list())));
   loop.attach([&m](IoLoop::Work work) { m.post(std::move(work)); });
 
   int code = 0;

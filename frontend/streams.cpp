@@ -48,15 +48,21 @@ Result<std::unique_ptr<CharDev>> Streams::open_port(const std::string& spec, con
   if (!spec.starts_with("mon:")) {
     auto dev = open_chardev(spec, label, loop_);
     if (dev && spec == "stdio") use_raw_terminal(true);
+    if (dev && *dev != nullptr) enlist(label, **dev);
     return dev;
   }
   auto stream = open_chardev(spec.substr(4), label, loop_);
   if (!stream || *stream == nullptr) return stream;
   if (spec == "mon:stdio") use_raw_terminal(false);
+  enlist(label, **stream);
   Mux mux(std::move(*stream), [this] { quit(); });
   auto port = mux.face(label);
   if (label != kMonitor) monitors.push_back(mux.face(kMonitor));
   return port;
+}
+
+void Streams::enlist(const std::string& label, const CharDev& dev) {
+  list_ += label + ": filename=" + dev.describe() + "\n";
 }
 
 Result<std::unique_ptr<CharDev>> Streams::open_named(const std::string& id, const std::string& label) {
@@ -69,6 +75,7 @@ Result<std::unique_ptr<CharDev>> Streams::open_named(const std::string& id, cons
   if (named.mux == nullptr) {
     auto stream = open_chardev(named.stream.stream, label, loop_);
     if (stream && named.stream.stream == "stdio") use_raw_terminal(named.stream.signals && !named.stream.shared);
+    if (stream) enlist(id, **stream);
     if (!stream || !named.stream.shared) return stream;
     named.mux = std::make_unique<Mux>(std::move(*stream), [this] { quit(); });
   }

@@ -21,13 +21,16 @@ class Streams {
 
   Status open(Options& o);
   std::vector<std::unique_ptr<CharDev>> monitors;
-  std::function<void()> quit = [] {};  // what Ctrl-A x on a shared stream does
+  const std::string& list() const { return list_; }  // one a line, for `info chardev`
+  std::function<void()> quit = [] {};                // what Ctrl-A x on a shared stream does
 
  private:
   Result<std::unique_ptr<CharDev>> open_port(const std::string& spec, const std::string& label);
   Result<std::unique_ptr<CharDev>> open_named(const std::string& id, const std::string& label);
   Status open_ports(const std::vector<std::string>& specs, const char* kind,
                     std::vector<std::unique_ptr<CharDev>>& out);
+
+  void enlist(const std::string& label, const CharDev& dev);
 
   struct Named {
     NamedStream stream;
@@ -36,6 +39,7 @@ class Streams {
   };
   IoLoop& loop_;
   std::map<std::string, Named> named_;
+  std::string list_;
 };
 
 }  // namespace umbra

@@ -110,6 +110,10 @@ class Machine final : public Control, private LineSink, private InterruptControl
   };
   std::vector<Drive> drives();
 
+  void set_boot_order(const std::string& order);  // from the next reset on
+  std::vector<std::pair<std::string, std::size_t>> firmware_files() const { return fw_cfg_.files(); }
+  u64 bios_bytes() const;
+
   // Everything but the host's side of streams and images. Quiesces first.
   void state(Archive& a);
 

@@ -129,6 +129,12 @@ void Machine::set_cmos() {
   rtc_.set_cmos(0x39, translations);
 }
 
+void Machine::set_boot_order(const std::string& order) {
+  config_.boot_order = order;
+  config_.boot_once.clear();
+  set_cmos();
+}
+
 void Machine::describe_to_firmware() {
   fw_cfg_.add(FwCfg::kUuid, {config_.uuid.begin(), config_.uuid.end()});
   fw_cfg_.add(FwCfg::kSmbios, smbios_fields(config_));

@@ -61,6 +61,8 @@ Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config) {
   return machine;
 }
 
+u64 Machine::bios_bytes() const { return memory_->size() - bios_offset(config_); }
+
 Machine::Machine(MachineConfig config, std::unique_ptr<PhysicalMemory> memory, std::vector<u8> bios,
                  std::vector<u8> vga_rom)
     : config_(std::move(config)),

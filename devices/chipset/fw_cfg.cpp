@@ -144,4 +144,10 @@ bool FwCfg::copy_out(Phys to, u32 length) {
   return true;
 }
 
+std::vector<std::pair<std::string, std::size_t>> FwCfg::files() const {
+  std::vector<std::pair<std::string, std::size_t>> out;
+  for (const File& f : files_) out.emplace_back(f.name, items_.at(f.key).size());
+  return out;
+}
+
 }  // namespace umbra

@@ -38,6 +38,8 @@ class FwCfg final : public Device {
   void add_number(u16 key, u64 value, unsigned size);          // little-endian
   u16 add_file(std::string_view name, std::vector<u8> bytes);  // the key it can be selected by
 
+  std::vector<std::pair<std::string, std::size_t>> files() const;  // and their sizes
+
   BusTarget& ports() { return ports_; }          // 510h, 511h
   BusTarget& dma_ports() { return dma_ports_; }  // 514h–51Bh
 

@@ -112,6 +112,9 @@ def looking(s, folder):
                         ("/o 8", "010"), ("/x $eax & 0", "0x0|0")):
         check(s, "print" + text, value + "\n")
     check(s, "p /x $eip", r"0xf0[0-9a-f]{3}\n")
+    check(s, "gva2gpa 0xc0003008", "gpa: 0x3008\n")
+    check(s, "gva2gpa 0x9000", "Unmapped\n")
+    check(s, "sum 0x3000 8", "54895\n")
     for command in ("memsave", "pmemsave"):
         path = os.path.join(folder, command + " file")
         check(s, f'{command} 0x3000 20 "{path}"', "")
@@ -121,7 +124,8 @@ def looking(s, folder):
         one_sentence(s, f'{command} 0x3000 20 "{folder}/none/x"')
         one_sentence(s, command)
     one_sentence(s, f'memsave 0x9000 20 "{folder}/x"')
-    for line in ("x", "xp", "x/4zz 0", "x 0x", "print", "print 1+", "print $nosuch", "print 1/0", "info nosuch", "nosuch",
+    for line in ("gva2gpa", "sum", "sum 0", "i", "i /zz 1", "o 0x80", "logfile", "boot_set", "cpu", "cpu 1", "boot_set z",
+                 "info registers 1", "x", "xp", "x/4zz 0", "x 0x", "print", "print 1+", "print $nosuch", "print 1/0", "info nosuch", "nosuch",
                  "help nosuch", "stop now", "info status now"):
         one_sentence(s, line)
     check(s, "cont", "")
@@ -200,6 +204,23 @@ def wiring(s, folder):
     check(s, "info jit", r".+")
     check(s, "info cpus", r"\* CPU #0: thread_id=\d+\n")
     check(s, "info kvm", "kvm support: disabled\n")
+    check(s, "info registers -a", r"\nCPU#0\n.*")
+    check(s, "info uuid", "12345678-9abc-def0-1234-56789abcdef0\n")
+    check(s, "info mice", r"\* Mouse #\d: .*PS/2 [Mm]ouse\n")
+    check(s, "info chardev", r".*serial0: filename=null\r?\n.*")
+    check(s, "info memory_size_summary", "base memory: 16777216\nplugged memory: 0\n")
+    check(s, "info roms", r'.*addr=00000000fffc0000 size=0x040000 mem=rom name="bios-256k.bin"\n.*')
+    check(s, "info lapic", r"dumping local APIC state for CPU 0 ?\n\nLVT0\t 0x00\w{6} .*LVTT\t .*IRR\t .*TPR 0x00 .*PPR 0x00\n")
+    check(s, "i /b 0x64", r"portb\[0x0064\] = 0x\w\w\n")
+    check(s, "o /b 0x70 0x0f", "")
+    check(s, "o /b 0x71 0x5a", "")
+    check(s, "i/1xb 0x71", r"portb\[0x0071\] = 0x5a\n")
+    check(s, "i /h 0xcfc", r"portw\[0x0cfc\] = 0x\w{4}\n")
+    check(s, "boot_set dc", "boot device list now set to dc\n")
+    check(s, "o /b 0x70 0x3d", "")
+    check(s, "i /b 0x71", r"portb\[0x0071\] = 0x23\n")
+    check(s, "cpu 0", "")
+    check(s, f'logfile "{folder}/log"', "")
     check(s, "log int", "")
     check(s, "log none", "")
     if UMBRA:
@@ -224,7 +245,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for by_socket in (True, False):
             for options, parts in ((["-m", "16", "-bios", ROM, "-nodefaults", "-vga", "none"], (looking, pressing)),
-                                   (["-m", "16", "-S", "-net", "none"], (whole_machine,))):
+                                   (["-m", "16", "-S", "-net", "none", "-serial", "null", "-uuid", "12345678-9abc-def0-1234-56789abcdef0"],
+                                    (whole_machine,))):
                 s = Session(options, by_socket, folder)
                 for part in parts:
                     part(s, folder)
