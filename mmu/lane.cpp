@@ -90,7 +90,28 @@ void Mmu::select_window() {
   }
   window_ = !user_ && shares_kernel() ? global_window_.get() : windows_[slot_][user_].get();
   window_base_ = window_ != nullptr ? window_->base() : empty_window_;
+  if (window_ != nullptr && window_->doubtful()) revalidate_global();
   settle();
+}
+
+// An operating system that wants global pages out of the TLB toggles CR4.PGE. Hardly any of them has changed, and to
+// look is a thousand times cheaper than to fault them all in again.
+void Mmu::revalidate_global() {
+  global_large_.reset();
+  Walk w;
+  u32 walked = ~0u;
+  global_window_->revalidate([&](u32 vpn, u64 file_page, bool writable) {
+    if (walked == ~0u || w.levels != 1 || (walked ^ vpn) >> (w.page_bits - kPageBits) != 0) {
+      w = probe(memory_, state_, Linear(vpn << kPageBits));
+      walked = vpn;
+      for (u32 i = 0; i < w.levels; ++i) w.ok &= (w.entry[i] & pte::kAccessed) != 0;
+    }
+    if (!w.ok || !w.global) return false;
+    if (w.levels < 2) global_large_.set(vpn >> 10);
+    const u8* host = memory_.host(memory_.wrap(Phys((page_of(w.address) + vpn - walked) << kPageBits)));
+    return host == memory_.base() + (file_page << kPageBits) &&
+           (!writable || (w.dirty && (w.writable || !write_protect(state_))));
+  });
 }
 
 Window* Mmu::make_window() {

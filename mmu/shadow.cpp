@@ -86,8 +86,7 @@ void Mmu::set_state(const PagingState& state) {
   ++switch_epoch_;
   if (!keeps_global(state)) {
     ++global_epoch_;
-    if (global_window_ != nullptr) global_window_->forget_all();
-    global_large_.reset();
+    if (global_window_ != nullptr) global_window_->doubt();
   }
   state_ = state;
   if (key != keys_[slot_]) space_ = find(key);

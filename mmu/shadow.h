@@ -149,6 +149,7 @@ class Mmu final : public LayoutWatcher {
   bool keeps_global(const PagingState& next) const;
   void map_expected();
   void select_window();
+  void revalidate_global();
   void spend(u32 faults);
   void forgive();
   void settle() {

@@ -162,7 +162,7 @@ void Window::read_only(u32 vpn) {
 }
 
 void Window::flush() {
-  if (all_pending_) return clear();
+  if (all_pending_ || doubtful_) return clear();
   std::sort(pending_, pending_ + pending_count_);
   for (u32 i = 0, run = 0; i < pending_count_; i += run) {
     const u32 first = pending_[i], what = state_[first] & kPendingBits;
@@ -186,7 +186,7 @@ void Window::flush() {
 }
 
 void Window::clear() {
-  all_pending_ = false;
+  all_pending_ = doubtful_ = false;
   pending_count_ = 0;
   // This takes away mappings and needs none. A host that refuses all the same still lets us make them useless.
   if (mmap(base_, kBytes + kGuard, PROT_NONE, kReserve | MAP_FIXED, -1, 0) == MAP_FAILED) {

@@ -47,7 +47,7 @@ class Window {
   // Whether the page is mapped for loads or for stores, and nothing is pending against that.
   bool holds(u32 vpn, bool write) const {
     const u32 s = state_[vpn];
-    return (s & kMapped) != 0 && !all_pending_ && (s & kForget) == 0 &&
+    return (s & kMapped) != 0 && !all_pending_ && !doubtful_ && (s & kForget) == 0 &&
            (!write || ((s & kWritable) != 0 && (s & kReadOnly) == 0));
   }
   u64 file_page(u32 vpn) const { return (state_[vpn] & kFileMask) >> kFileShift; }
@@ -65,7 +65,12 @@ class Window {
   void forget(u32 vpn, u32 count);
   void read_only(u32 vpn);
   void forget_all() { all_pending_ = true; }
-  bool pending() const { return all_pending_ || pending_count_ != 0; }
+  // All of it may be wrong, most of it is not: to be revalidated before it is used again, or flush() clears it.
+  void doubt() { doubtful_ = true; }
+  bool doubtful() const { return doubtful_; }
+  template <class Keep>
+  void revalidate(Keep keep);  // forgets each page unless keep(vpn, file page, writable)
+  bool pending() const { return all_pending_ || doubtful_ || pending_count_ != 0; }
   void flush();
   void clear();
 
@@ -96,7 +101,21 @@ class Window {
   u32 mappings_ = 1;
   u32 pending_count_ = 0;
   bool all_pending_ = false;
+  bool doubtful_ = false;
   u32 pending_[kMaxPending];
 };
+
+template <class Keep>
+void Window::revalidate(Keep keep) {
+  doubtful_ = false;
+  for (u32 region = 0; region < kPages / 1024 && !all_pending_; ++region) {
+    if (!touched(region * 1024)) continue;
+    for (u32 v = region * 1024; v < (region + 1) * 1024; ++v) {
+      const u32 s = state_[v];
+      if ((s & (kMapped | kForget)) == kMapped && !keep(v, file_page(v), (s & kWritable) != 0))
+        note_pending(v, kForget);
+    }
+  }
+}
 
 }  // namespace umbra

@@ -348,12 +348,23 @@ TEST_CASE("global kernel pages are seen through one window by all address spaces
     REQUIRE_FALSE(m.holds(Linear(0xc0005000), true));
     REQUIRE(m.access(Linear(0xc0005000), true) == Outcome::kEmulate);
   }
-  SECTION("toggling CR4.PGE drops it") {
+  SECTION("toggling CR4.PGE keeps what the tables still say") {
     PagingState off = other;
     off.cr4 &= ~kCr4Pge;
+    u64 entry = 0x1e3;
+    bool loads = false, stores = false;
+    SECTION("the same") { loads = stores = true; }
+    SECTION("moved") { entry = 0x4001e3; }
+    SECTION("gone") { entry = 0x1e2; }
+    SECTION("not global") { entry = 0xe3; }
+    SECTION("not accessed") { entry = 0x1c3; }
+    SECTION("not dirty") { entry = 0x1a3; }
+    SECTION("not writable") { entry = 0x1e1; }
+    m.poke(0x3000 + 0x300 * 4, entry, 4);
     m.mmu->set_state(off);
     m.mmu->set_state(other);
-    REQUIRE_FALSE(m.holds(Linear(0xc0005000), false));
+    REQUIRE(m.holds(Linear(0xc0005000), false) == loads);
+    REQUIRE(m.holds(Linear(0xc0005000), true) == stores);
   }
   SECTION("a changed layout drops it") {
     m.memory->unmap(Phys(0x5000), 0x1000);
