@@ -66,9 +66,9 @@ bool Mmu::keeps_global(const PagingState& next) const {
          ((next.cr4 ^ state_.cr4) & kModes) == 0 && next.efer == state_.efer && next.phys_bits == state_.phys_bits;
 }
 
-void Mmu::earn_window() {
+void Mmu::earn_window(u32 milliseconds) {
   Merit& m = merits_[slot_];
-  m.credit = std::min(m.credit + Merit::kSample, m.price + Merit::kMost);
+  m.credit = std::min(m.credit + static_cast<i32>(milliseconds) * Merit::kSample, m.price + Merit::kMost);
   if (m.credit >= m.price) m.windowed = true;
 }
 

@@ -126,8 +126,8 @@ class Mmu final : public LayoutWatcher {
   // each address space has an account: running earns, hidden faults spend, at the price they have on the host. Whoever
   // has enough reaches memory through the window until nothing is left; each time, the next try is twice as dear.
   bool prefers_window() const { return empty_window_ != nullptr && merits_[slot_].windowed; }
-  // The program in the current space has been seen running for another millisecond. Async-signal-safe.
-  void earn_window();
+  // The program in the current space has been seen running for so many more milliseconds. Async-signal-safe.
+  void earn_window(u32 milliseconds = 1);
   // `a` is where the host faulted, in the current window. Async-signal-safe as far as generated code goes: the thread
   // was running that and holds no lock; only the first fault in a space allocates.
   WindowFix fix_fault(Linear a, bool write);

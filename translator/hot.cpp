@@ -23,34 +23,38 @@ constexpr u64 kClose = 1 << 20;  // … ticks of the host's counter, a third of 
 
 }  // namespace
 
-void Translator::sample_entry(void* self, void* ucontext) {
+bool Translator::sample_entry(void* self, void* ucontext, u32 weight) {
   auto& t = *static_cast<Translator*>(self);
 #if defined(__x86_64__)
-  t.sample(reinterpret_cast<const void*>(static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs[REG_RIP]));
+  return t.sample(reinterpret_cast<const void*>(static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs[REG_RIP]),
+                  weight);
 #else
-  t.sample(reinterpret_cast<const void*>(static_cast<ucontext_t*>(ucontext)->uc_mcontext.pc));
+  return t.sample(reinterpret_cast<const void*>(static_cast<ucontext_t*>(ucontext)->uc_mcontext.pc), weight);
 #endif
 }
 
-// In a signal handler: the tables may be read only if the thread was in generated code.
-void Translator::sample(const void* pc) {
-  if (cpu_ == nullptr) return;
-  sampler_->start();
-  if (in_generated_ == 0 || !cache_->contains(pc)) return;
+// In a signal handler: the tables may be read only if the thread was in generated code. What is noted here is for
+// promote(), which the next interrupt leads to; only where there are none has it to be called.
+bool Translator::sample(const void* pc, u32 weight) {
+  if (cpu_ == nullptr) sampler_->pause();
+  if (in_generated_ == 0 || !cache_->contains(pc)) return false;
   ++stats_.samples;
   const Block* block = block_at(static_cast<const u8*>(pc));
-  if (block == nullptr || !block->valid) return;
+  if (block == nullptr || !block->valid) return false;
   if (block->key.mode.user()) {
-    cpu_->mmu.earn_window();
+    // One sample of many milliseconds is no proof that a program runs long.
+    cpu_->mmu.earn_window(block->window ? weight : 1);
     if (cpu_->mmu.prefers_window() != block->window) cache_->arm_poll(true);
-    return;
+    return !block->window;
   }
-  if (block->window) return;
-  if (static_cast<u32>(sampled_) < kSamples) {
-    sampled_pages_[sampled_] = page_of(Phys(block->key.phys));
+  if (block->window) return false;
+  const u32 count = static_cast<u32>(sampled_);
+  if (count < kSamples) {
+    sampled_pages_[count] = page_of(Phys(block->key.phys));
     sampled_ = sampled_ + 1;
   }
-  cache_->arm_poll(true);
+  if (count != 0) cache_->arm_poll(true);
+  return true;
 }
 
 void Translator::promote() {

@@ -4,10 +4,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace umbra {
 namespace {
 
-constexpr long kTickNanoseconds = 1'000'000;
+constexpr long kMillisecond = 1'000'000;
 volatile std::sig_atomic_t g_installed = 0;
 
 void on_tick(int, siginfo_t* info, void* ucontext) {
@@ -26,7 +28,7 @@ void install() {
 
 }  // namespace
 
-Sampler::Sampler(Sample sample, void* context) : sample_(sample), context_(context), next_(kTickNanoseconds) {
+Sampler::Sampler(Sample sample, void* context) : sample_(sample), context_(context), left_(kMillisecond) {
   install();
   sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
@@ -44,27 +46,33 @@ Sampler::~Sampler() {
   if (made_) timer_delete(timer_);
 }
 
-void Sampler::start() {
-  if (!made_ || ordered_ != 0) return;
-  ordered_ = 1;
+void Sampler::order(long first) {
   itimerspec when = {};
-  when.it_value.tv_nsec = next_;
-  next_ = kTickNanoseconds;
+  when.it_value.tv_nsec = first;
+  when.it_interval.tv_nsec = interval_ * kMillisecond;
   timer_settime(timer_, 0, &when, nullptr);
 }
 
+void Sampler::resume() {
+  if (!made_) return;
+  running_ = 1;
+  order(left_);
+}
+
 void Sampler::pause() {
-  if (ordered_ == 0) return;
+  if (running_ == 0) return;
+  running_ = 0;
   const itimerspec never = {};
   itimerspec left = {};
   timer_settime(timer_, 0, &never, &left);
-  if (left.it_value.tv_nsec != 0) next_ = left.it_value.tv_nsec;
-  ordered_ = 0;
+  left_ = left.it_value.tv_nsec != 0 ? left.it_value.tv_nsec : kMillisecond;
 }
 
 void Sampler::tick(void* ucontext) {
-  ordered_ = 0;
-  sample_(context_, ucontext);
+  if (running_ == 0) return;
+  const u32 before = interval_;
+  interval_ = sample_(context_, ucontext, before) ? 1 : std::min(2 * before, kMost);
+  if (interval_ != before && running_ != 0) order(interval_ * kMillisecond);
 }
 
 }  // namespace umbra
