@@ -112,8 +112,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void kill(Block& block);
 
   // Hot code (hot.cpp): sampled, then translated again for the window lane.
-  static bool sample_entry(void* self, void* ucontext, u32 weight);
-  bool sample(const void* pc, u32 weight);
+  static Sampler::Told sample_entry(void* self, void* ucontext, u32 weight);
+  Sampler::Told sample(const void* pc, u32 weight);
   void promote();
   void demote(Block& block, u32 index);
   void note_refusal(u64 instruction, bool guest_fault);

@@ -23,7 +23,7 @@ constexpr u64 kClose = 1 << 20;  // … ticks of the host's counter, a third of 
 
 }  // namespace
 
-bool Translator::sample_entry(void* self, void* ucontext, u32 weight) {
+Sampler::Told Translator::sample_entry(void* self, void* ucontext, u32 weight) {
   auto& t = *static_cast<Translator*>(self);
 #if defined(__x86_64__)
   return t.sample(reinterpret_cast<const void*>(static_cast<ucontext_t*>(ucontext)->uc_mcontext.gregs[REG_RIP]),
@@ -35,26 +35,26 @@ bool Translator::sample_entry(void* self, void* ucontext, u32 weight) {
 
 // In a signal handler: the tables may be read only if the thread was in generated code. What is noted here is for
 // promote(), which the next interrupt leads to; only where there are none has it to be called.
-bool Translator::sample(const void* pc, u32 weight) {
+Sampler::Told Translator::sample(const void* pc, u32 weight) {
   if (cpu_ == nullptr) sampler_->pause();
-  if (in_generated_ == 0 || !cache_->contains(pc)) return false;
+  if (in_generated_ == 0 || !cache_->contains(pc)) return Sampler::Told::kNothing;
   ++stats_.samples;
   const Block* block = block_at(static_cast<const u8*>(pc));
-  if (block == nullptr || !block->valid) return false;
+  if (block == nullptr || !block->valid) return Sampler::Told::kNothing;
   if (block->key.mode.user()) {
     // One sample of many milliseconds is no proof that a program runs long.
     cpu_->mmu.earn_window(block->window ? weight : 1);
     if (cpu_->mmu.prefers_window() != block->window) cache_->arm_poll(true);
-    return !block->window;
+    return block->window ? Sampler::Told::kNothingNew : Sampler::Told::kNews;
   }
-  if (block->window) return false;
+  if (block->window) return Sampler::Told::kNothingNew;
   const u32 count = static_cast<u32>(sampled_);
   if (count < kSamples) {
     sampled_pages_[count] = page_of(Phys(block->key.phys));
     sampled_ = sampled_ + 1;
   }
   if (count != 0) cache_->arm_poll(true);
-  return true;
+  return Sampler::Told::kNews;
 }
 
 void Translator::promote() {

@@ -71,7 +71,8 @@ void Sampler::pause() {
 void Sampler::tick(void* ucontext) {
   if (running_ == 0) return;
   const u32 before = interval_;
-  interval_ = sample_(context_, ucontext, before) ? 1 : std::min(2 * before, kMost);
+  const Told told = sample_(context_, ucontext, before);
+  if (told != Told::kNothing) interval_ = told == Told::kNews ? 1 : std::min(2 * before, kMost);
   if (interval_ != before && running_ != 0) order(interval_ * kMillisecond);
 }
 

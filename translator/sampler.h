@@ -12,8 +12,9 @@ namespace umbra {
 
 class Sampler {
  public:
-  // `weight`: how many milliseconds the sample stands for. False if it told nothing new.
-  using Sample = bool (*)(void* context, void* ucontext, u32 weight);
+  enum class Told { kNews, kNothingNew, kNothing };
+  // `weight`: how many milliseconds the sample stands for.
+  using Sample = Told (*)(void* context, void* ucontext, u32 weight);
   // For the calling thread; `sample` runs in a signal handler.
   Sampler(Sample sample, void* context);
   ~Sampler();
