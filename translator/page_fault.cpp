@@ -34,7 +34,9 @@ class Touched {
         }
         break;
       case Lowering::stack:
-        if (op == Op::kPush) {
+        if (op == Op::kPusha || op == Op::kPushad) {
+          push();
+        } else if (op == Op::kPush) {
           insn_.operands[0].kind == OperandKind::kMem ? memory(Access::kRead) : push();
         } else {
           stack(s_.r32(op == Op::kLeave ? kEbp : kEsp), Access::kRead);

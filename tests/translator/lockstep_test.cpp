@@ -1,8 +1,6 @@
 // The interpreter and the translator on the same random streams: every register, flag and byte of memory.
 #include <catch2/catch.hpp>
 
-#include <algorithm>
-
 #include "tests/translator/streams.h"
 
 using namespace umbra;
@@ -11,16 +9,6 @@ using namespace umbra::test;
 namespace {
 
 constexpr u32 kCode = 0x40000;  // and pages behind it, so that no page sees so many versions that it is given up
-
-std::string listing(const std::vector<u8>& code, CodeSize size, const CpuModel& model) {
-  std::string out;
-  for (u32 at = 0; at < code.size();) {
-    const Decoded d = decode({code.data() + at, code.size() - at}, size, model);
-    out += format("  %s\n", disassemble(d.insn, kCode + at, size).c_str());
-    at += std::max<u32>(1, d.insn.length);
-  }
-  return out;
-}
 
 bool faulted(const Machine& m, Stop stop) {
   const u32 eip = static_cast<u32>(m.cpu.s.eip);
@@ -36,45 +24,6 @@ struct Run {
   bool strings = false;   // the first instruction is one, repeated half of the time
   bool branches = false;  // forward, between the others, so that hot code makes regions of them
 };
-
-// Instructions with branches between them that lead to one of those that follow, or to the end.
-std::vector<u8> branching(Streams& s, const CpuModel& model, u32 start) {
-  struct Piece {
-    std::vector<u8> bytes;
-    u32 to = 0;  // a branch: the number of the piece; its last four bytes lead there
-    bool absolute = false;
-    u32 at = 0;
-  };
-  std::vector<Piece> pieces(6 + s.pick(14));
-  for (u32 i = 0; i < pieces.size(); ++i) {
-    Piece& p = pieces[i];
-    const u32 kind = s.pick(100);
-    p.to = i + 1 + s.pick(static_cast<u32>(pieces.size()) - i);
-    if (kind < 30) {
-      p.bytes = {0x0f, static_cast<u8>(0x80 + s.pick(16)), 0, 0, 0, 0};
-    } else if (kind < 36) {
-      p.bytes = {0xe9, 0, 0, 0, 0};
-    } else if (kind < 40) {
-      p.bytes = {0xc3, 0x68, 0, 0, 0, 0};  // turned round below
-      p.absolute = true;
-    } else {
-      p.to = 0;
-      p.bytes = s.insn(model);
-    }
-  }
-  u32 size = 0;
-  for (Piece& p : pieces) p.at = size, size += static_cast<u32>(p.bytes.size());
-  std::vector<u8> code;
-  for (Piece& p : pieces) {
-    const u32 target = p.to == pieces.size() ? size : pieces[p.to].at;
-    const u32 end = p.at + static_cast<u32>(p.bytes.size());
-    const u32 field = p.absolute ? start + target : target - end;
-    if (p.to != 0) std::memcpy(p.bytes.data() + p.bytes.size() - 4, &field, 4);
-    if (p.absolute) std::rotate(p.bytes.begin(), p.bytes.begin() + 1, p.bytes.end());  // push, then ret
-    code.insert(code.end(), p.bytes.begin(), p.bytes.end());
-  }
-  return code;
-}
 
 void lock_step(const Run& run) {
   Twins t(run.options);
@@ -130,7 +79,7 @@ void lock_step(const Run& run) {
     faults += faulted(t.a, sa) ? 1 : 0;
     const std::string difference = t.difference(~0u, run.fpu);
     INFO("seed " << run.seed << ", stream " << n << "\n"
-                 << listing(code, s.size, t.a.cpu.model) << difference
+                 << listing(code, start, s.size, t.a.cpu.model) << difference
                  << format("start %x, flags %x; eip %x esp %x cr2 %x cs %x\n", start, eflags,
                            static_cast<u32>(t.a.cpu.s.eip), t.a.cpu.s.r32(kEsp), t.a.cpu.s.cr2,
                            t.a.cpu.s.seg[kCs].selector));

@@ -28,10 +28,10 @@ bool Writer::bit_string() {
   if (insn.address_size == 2) a.movzx(kLinear32, kLinear.r16());
   lane(insn.segment, size, stores ? Way::kStore : Way::kLoad);
   want_flags();
-  if (r.lock) {
+  if (r.lock || (stores && block_.window)) {  // through a window it may fault, before CF changes
     a.mov(kSaved.r32(), 8 * size - 1);
     a.pext(kTarget32, guest32(r.reg()), kSaved.r32());
-    a.lock();
+    if (r.lock) a.lock();
     a.bit_test(r.opcode, sized(operand_, size), value);
     return true;
   }
