@@ -153,14 +153,6 @@ void Assembler::rorx(const Gp& to, const Gp& from, unsigned count) {
   put(static_cast<u8>(count));
 }
 
-void Assembler::shrx(const Gp& to, const Gp& from, const Gp& count) {
-  put(0xc4);
-  put(static_cast<u8>(0x42 | (to.id() < 8 ? 0x80 : 0) | (from.id() < 8 ? 0x20 : 0)));
-  put(static_cast<u8>((to.size() == 8 ? 0x83 : 0x03) | (~count.id() & 15) << 3));
-  put(0xf7);
-  put(static_cast<u8>(0xc0 | (to.id() & 7) << 3 | (from.id() & 7)));
-}
-
 void Assembler::pext(const Gp& to, const Gp& from, const Gp& mask) {
   put(0xc4);
   put(static_cast<u8>(0x42 | (to.id() < 8 ? 0x80 : 0) | (mask.id() < 8 ? 0x20 : 0)));
@@ -175,14 +167,6 @@ void Assembler::mulx(const Gp& high, const Gp& low, const Mem& by) {
   put(static_cast<u8>(0x83 | (~low.id() & 15) << 3));
   put(0xf6);
   modrm_memory(high.id(), by);
-}
-
-void Assembler::two_byte_group(u8 opcode, unsigned extension, const Gp& r, unsigned immediate) {
-  prefix(r.size(), 0, kNone, r.id(), false);
-  put(0x0f);
-  put(opcode);
-  put(static_cast<u8>(0xc0 | extension << 3 | (r.id() & 7)));
-  put(static_cast<u8>(immediate));
 }
 
 void Assembler::bit_test(u8 opcode, const Gp& word, const Gp& bit) {

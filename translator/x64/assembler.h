@@ -79,8 +79,6 @@ class Assembler {
   }
   UMBRA_ALU(add, 0)
   UMBRA_ALU(or_, 1)
-  UMBRA_ALU(adc, 2)
-  UMBRA_ALU(sbb, 3)
   UMBRA_ALU(and_, 4)
   UMBRA_ALU(sub, 5)
   UMBRA_ALU(xor_, 6)
@@ -95,36 +93,26 @@ class Assembler {
   void test(const x86::Mem& a, T value) {
     memory_immediate(0xf7, 0xf6, 0, a, static_cast<i32>(value));
   }
-  void shl(const x86::Gp& r, unsigned count) { shift(4, r, count); }
   void shr(const x86::Gp& r, unsigned count) { shift(5, r, count); }
-  void sar(const x86::Gp& r, unsigned count) { shift(7, r, count); }
-  void rol(const x86::Gp& r, unsigned count) { shift(0, r, count); }
-  void ror(const x86::Gp& r, unsigned count) { shift(1, r, count); }
-  void rorx(const x86::Gp& to, const x86::Gp& from, unsigned count);        // BMI2: no flags
-  void shrx(const x86::Gp& to, const x86::Gp& from, const x86::Gp& count);  // BMI2: no flags
-  void mulx(const x86::Gp& high, const x86::Gp& low, const x86::Mem& by);   // BMI2: RDX * by, no flags
+  void rorx(const x86::Gp& to, const x86::Gp& from, unsigned count);       // BMI2: no flags
+  void mulx(const x86::Gp& high, const x86::Gp& low, const x86::Mem& by);  // BMI2: RDX * by, no flags
   void rdtsc() {
     put(0x0f);
     put(0x31);
   }
   void not_(const x86::Gp& r) { one_operand(0xf7, 0xf6, 2, r); }
-  void neg(const x86::Gp& r) { one_operand(0xf7, 0xf6, 3, r); }
   void pext(const x86::Gp& to, const x86::Gp& from, const x86::Gp& mask);  // BMI2: no flags
   // BT, BTS, BTR or BTC by its opcode (0F A3 …), with the bit's number in a register. In memory it must lie in the
   // word.
   void bit_test(u8 opcode, const x86::Gp& word, const x86::Gp& bit);
   void bit_test(u8 opcode, const x86::Mem& word, const x86::Gp& bit);
   void lock() { put(0xf0); }
-  void bt(const x86::Gp& r, unsigned bit) { two_byte_group(0xba, 4, r, bit); }
-  void bts(const x86::Gp& r, unsigned bit) { two_byte_group(0xba, 5, r, bit); }
-  void btr(const x86::Gp& r, unsigned bit) { two_byte_group(0xba, 6, r, bit); }
   void setcc(x86::CondCode cc, const x86::Gp& byte);
   void seto(const x86::Gp& byte) { setcc(x86::CondCode::kO, byte); }
   void lahf() { put(0x9f); }
   void sahf() { put(0x9e); }
   void int3() { put(0xcc); }
   void fxrstor(const x86::Mem& m) { extended(1, m); }
-  void fxsave(const x86::Mem& m) { extended(0, m); }
   void ldmxcsr(const x86::Mem& m) { extended(2, m); }
   void fldcw(const x86::Mem& m);
 
@@ -138,12 +126,7 @@ class Assembler {
 #define UMBRA_JCC(name, cc) \
   void name(Label to) { j(x86::CondCode::cc, to); }
   UMBRA_JCC(ja, kA)
-  UMBRA_JCC(jae, kAE)
   UMBRA_JCC(jb, kB)
-  UMBRA_JCC(jbe, kBE)
-  UMBRA_JCC(jc, kC)
-  UMBRA_JCC(jnc, kNC)
-  UMBRA_JCC(je, kE)
   UMBRA_JCC(jne, kNE)
   UMBRA_JCC(jz, kZ)
   UMBRA_JCC(jnz, kNZ)
@@ -180,7 +163,6 @@ class Assembler {
   void alu_immediate(unsigned number, const x86::Mem& m, i32 value);
   void put_immediate(u32 size, i32 value);
   void shift(unsigned extension, const x86::Gp& r, unsigned count);
-  void two_byte_group(u8 opcode, unsigned extension, const x86::Gp& r, unsigned immediate);
   void extended(unsigned extension, const x86::Mem& m);
   void relative(u8 opcode, u64 absolute);
   void refer(Label to, bool near);
