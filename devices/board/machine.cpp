@@ -28,12 +28,16 @@ int Machine::run(Engine& engine) {
     clock_.run_posted();
     if (reset_requested_) perform_reset();
     if (exit_code_) break;
-    if (!running_ || suspended_ || powered_off_) {
+    if (!running_ || powered_off_) {
       sleeper_.sleep_until(Sleeper::kNever);
       continue;
     }
     clock_.run_due();
     if (reset_requested_ || exit_code_) continue;
+    if (suspended_) {  // the devices' clocks go on: the RTC's alarm may end it
+      sleep_while_halted();
+      continue;
+    }
     time_.steer();
     cpu_.tsc_scale = time_.scale();  // the TSC counts nanoseconds
     switch (run_engine(alarm)) {
@@ -168,9 +172,10 @@ void Machine::quit(int exit_code) {
 
 // --- reset and power -------------------------------------------------------------------------------------------------
 
-void Machine::reset_devices() {
+void Machine::reset_devices(Power power) {
   isa_.reset();
-  for (Device* device : devices_) device->reset();
+  for (Device* device : devices_)
+    if (power == Power::kOn || device != &bridge_) device->reset();
   map_.update_shadow(bridge_);
   move_bars();
   memory_->set_a20(true);
@@ -209,14 +214,24 @@ void Machine::sleep_state(Piix4Pm::Sleep sleep) {
   kick();
 }
 
-// Out of S3 by way of the firmware, which CMOS tells that memory is still good.
+// Out of S3 by way of the firmware, which CMOS tells that memory is still good. The bridge has kept it so, and its
+// own registers too: firmware finds its shadow in place and with it what it has to go on with.
 void Machine::sleep_state_end() {
   constexpr u8 kShutdownStatus = 0x0f, kResumeFromS3 = 0xfe;
+  const u16 events = pm_.regs().pm1_sts;
   suspended_ = false;
-  reset_devices();
+  reset_devices(Power::kResume);
   rtc_.set_cmos(kShutdownStatus, kResumeFromS3);
-  pm_.wake();
+  pm_.wake(events);
   tell(MachineEvent::kWakeup);
+}
+
+// IRQ8 goes to the power management function too, whatever the HPET has taken from the interrupt controllers.
+void Machine::rtc_interrupt(bool level) {
+  isa_.line(irq::kRtc).set(level);
+  if (!level) return;
+  pm_.rtc_interrupt();
+  if (suspended_ && pm_.rtc_wakes()) wakeup();
 }
 
 // --- wires that end at the processor ---------------------------------------------------------------------------------

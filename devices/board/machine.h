@@ -135,7 +135,8 @@ class Machine final : public Control, private LineSink, private InterruptControl
   // machine_media.cpp
   Status open_drive(const DriveConfig& drive);
 
-  void reset_devices();
+  enum class Power : u8 { kOn, kResume };
+  void reset_devices(Power power = Power::kOn);
   Stop run_engine(Alarm& alarm);
   void sleep_while_halted();
   Alarm::TimePoint next_wakeup() const;
@@ -145,6 +146,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   void perform_reset();
   void sleep_state(Piix4Pm::Sleep sleep);
   void sleep_state_end();
+  void rtc_interrupt(bool level);
   void shut_down();
   void pause(MachineEvent why);
   void resume();
@@ -183,6 +185,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   SystemControlB system_b_;
   SystemControlA system_a_;
   PostCode post_;
+  Junction rtc_irq_{[this](unsigned, bool level) { rtc_interrupt(level); }};
   Rtc rtc_;
   Dma dma_;
   I8042 i8042_;

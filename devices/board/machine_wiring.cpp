@@ -82,7 +82,7 @@ Machine::Machine(MachineConfig config, std::unique_ptr<PhysicalMemory> memory, s
       pit_(clock_, isa_.line(irq::kPit)),
       system_b_(clock_, pit_),
       system_a_(wire(kA20), wire(kReset)),
-      rtc_(clock_, isa_.line(irq::kRtc), rtc_base(config_)),
+      rtc_(clock_, Line(rtc_irq_, 0), rtc_base(config_)),
       dma_(*memory_),
       i8042_(clock_, {isa_.line(irq::kKeyboard), isa_.line(irq::kMouse), wire(kA20), wire(kReset)}),
       keyboard_(clock_, [this] { i8042_.device_ready(); }),

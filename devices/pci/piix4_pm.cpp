@@ -8,7 +8,7 @@ namespace {
 constexpr u8 kPmba = 0x40, kDevActB = 0x58, kPmRegMisc = 0x80, kSmbBase = 0x90, kSmbHostConfig = 0xd2;
 constexpr u32 kPmSize = 64, kSmbSize = 16;
 
-constexpr u16 kTimerSts = 1 << 0, kPowerButton = 1 << 8, kWake = 1 << 15;
+constexpr u16 kTimerSts = 1 << 0, kPowerButton = 1 << 8, kRtc = 1 << 10, kWake = 1 << 15;
 constexpr u16 kStatusBits = 0x8531, kEnableBits = 0x0521;
 constexpr u16 kSciEnable = 1 << 0, kSleepEnable = 1 << 13;
 constexpr u8 kAcpiEnable = 0xf1, kAcpiDisable = 0xf0;  // as SeaBIOS' FADT tells systems to write to SMI_CMD
@@ -80,8 +80,16 @@ void Piix4Pm::power_button() {
   update();
 }
 
-void Piix4Pm::wake() {
-  r_.pm1_sts |= kWake | kPowerButton;
+void Piix4Pm::rtc_interrupt() {
+  r_.pm1_sts |= kRtc;
+  update();
+}
+
+bool Piix4Pm::rtc_wakes() const { return (r_.pm1_sts & r_.pm1_en & kRtc) != 0; }
+
+void Piix4Pm::wake(u16 pm1_sts) {
+  const bool by_rtc = (pm1_sts & kRtc) != 0;
+  r_.pm1_sts = static_cast<u16>(r_.pm1_sts | kWake | (by_rtc ? kRtc : kPowerButton));
   update();
 }
 

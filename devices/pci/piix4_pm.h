@@ -23,7 +23,9 @@ class Piix4Pm final : public Device, public PciFunction {
   void state(Archive& a) override;
 
   void power_button();
-  void wake();  // out of S3, for the firmware to see
+  void rtc_interrupt();    // IRQ8 goes up
+  bool rtc_wakes() const;  // that would end S3
+  void wake(u16 pm1_sts);  // out of S3, with what PM1_STS was: for the system to see
 
   BusTarget& apm_ports() { return apm_ports_; }  // B2h, B3h
   BusTarget& gpe_ports() { return gpe_ports_; }  // AFE0h–AFE3h

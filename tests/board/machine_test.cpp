@@ -222,6 +222,44 @@ TEST_CASE("-no-reboot ends at a triple fault; soft-off ends, or pauses with -no-
   later.join();
 }
 
+TEST_CASE("The RTC's alarm ends a sleep, and firmware and system are told") {
+  // al = CMOS 0Fh; jump over if it is not FEh; exit with 10h
+  const Bytes resumed = {0xb0, 0x0f, 0xe6, 0x70, 0xe4, 0x71, 0x3c, 0xfe,
+                         0x75, 0x06, 0xba, 0x01, 0x05, 0xb0, 0x10, 0xee};
+  constexpr u16 kRtcEnable = 0x400;
+  for (const bool alarm : {true, false}) {
+    RomRig r(resumed + kHalt);
+    std::vector<MachineEvent> events;
+    r.machine().on_event([&](MachineEvent e) { events.push_back(e); });
+    const auto power = [&] {
+      r.config(1, 3, 0x40, 0x601, 4);
+      r.config(1, 3, 0x80, 1, 1);
+    };
+    const auto cmos = [&](u8 index, u8 value) {
+      r.out(0x70, index, 1);
+      r.out(0x71, value, 1);
+    };
+    power();
+    for (const u8 index : {1, 3, 5}) cmos(index, 0xc0);  // every second
+    cmos(0x0b, 0x22);
+    r.config(0, 0, 0x5a, 0x33, 1);  // RAM behind C0000h
+    r.out(0x602, alarm ? kRtcEnable : 0, 2);
+    r.out(0x604, 0x2400, 2);
+    if (alarm) {
+      CHECK(r.board.run_until([] { return false; }, 5) == kExitCode);
+      power();
+      CHECK((r.in(0x600, 2) & 0x8500) == 0x8400);
+      r.out(0xcf8, 0x80000058, 4);
+      CHECK(r.in(0xcfe, 1) == 0x33);
+    } else {
+      CHECK(r.board.run_until([] { return false; }, 1.5) == BoardRig::kTimeUp);
+      CHECK(std::string(r.machine().status()) == "paused (suspended)");
+    }
+    const auto woken = std::count(events.begin(), events.end(), MachineEvent::kWakeup);
+    CHECK(woken == (alarm ? 1 : 0));
+  }
+}
+
 TEST_CASE("Stopped from another thread the machine's time stands still, and goes on when told") {
   RomRig r(kHalt);
   u64 stopped_at = 0, resumed_at = 0;
