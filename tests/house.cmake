@@ -52,9 +52,9 @@ endfunction()
 # tests/asm/NAME.asm becomes UMBRA_TEST_ASM "/NAME.bin" for the test program `target`.
 function(umbra_test_asm target name)
   set(out ${CMAKE_BINARY_DIR}/tests/asm/${name}.bin)
-  add_custom_command(OUTPUT ${out} DEPENDS ${CMAKE_SOURCE_DIR}/tests/asm/${name}.asm
+  add_custom_command(OUTPUT ${out} DEPENDS ${CMAKE_SOURCE_DIR}/tests/asm/${name}.asm ${CMAKE_SOURCE_DIR}/tests/asm/flat_rom.inc
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/tests/asm
-    COMMAND ${NASM} -f bin -o ${out} ${CMAKE_SOURCE_DIR}/tests/asm/${name}.asm)
+    COMMAND ${NASM} -f bin -i ${CMAKE_SOURCE_DIR}/tests/asm/ -o ${out} ${CMAKE_SOURCE_DIR}/tests/asm/${name}.asm)
   add_custom_target(asm_${name} DEPENDS ${out})
   add_dependencies(${target} asm_${name})
   target_compile_definitions(${target} PRIVATE UMBRA_TEST_ASM="${CMAKE_BINARY_DIR}/tests/asm")

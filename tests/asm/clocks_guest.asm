@@ -7,36 +7,11 @@ LAPIC    equ 0xfee00000
 PM_TIMER equ 0xb008
 TWENTIETH equ 3579545 / 20
 
-bits 16
-org 0
-start:
-    cli
-    o32 lgdt [cs:gdt_register]
-    mov eax, cr0
-    or al, 1
-    mov cr0, eax
-    jmp dword 8:(0xf0000 + protected)
+%include "flat_rom.inc"
 
-bits 32
-protected:
-    mov ax, 16
-    mov ds, ax
-    mov es, ax
-    mov ss, ax
-    mov esp, 0x7f00
+    flat_rom
 
-    mov eax, 0x80000b40             ; PIIX4 power management: registers at B000h
-    mov dx, 0xcf8
-    out dx, eax
-    mov dl, 0xfc
-    mov eax, 0xb001
-    out dx, eax
-    mov eax, 0x80000b80
-    mov dl, 0xf8
-    out dx, eax
-    mov dl, 0xfc
-    mov al, 1
-    out dx, al
+    enable_power_management
 
     mov al, 0x34                    ; PIT channel 0: rate generator, the whole 65536
     out 0x43, al
@@ -143,15 +118,4 @@ say:
     pop ecx
     ret
 
-gdt:
-    dq 0
-    dq 0x00cf9b000000ffff
-    dq 0x00cf93000000ffff
-gdt_register:
-    dw 23
-    dd 0xf0000 + gdt
-
-    times 0xfff0 - ($ - $$) db 0
-bits 16
-    jmp 0xf000:start
-    times 0x10000 - ($ - $$) db 0
+    end_of_rom

@@ -4,23 +4,9 @@
 ;   5000h  the bytes the keyboard has sent, 6000h the mouse's; 5ff0h and 5ff4h say how many
 ;   7000h  PM1 status, or-ed together; 7004h how often this ROM has started since power-on
 ; Linear memory: 0 to 8000h as it is (page 3 read-only, page 4 for users too), the ROM at F0000h, C0000000h one page of 4 MiB.
-bits 16
-org 0
-start:
-    cli
-    o32 lgdt [cs:gdt_register]
-    mov eax, cr0
-    or al, 1
-    mov cr0, eax
-    jmp dword 8:(0xf0000 + protected)
+%include "flat_rom.inc"
 
-bits 32
-protected:
-    mov ax, 16
-    mov ds, ax
-    mov es, ax
-    mov ss, ax
-    mov esp, 0x7f00
+    flat_rom
     inc dword [0x7004]
     mov dword [0x3000], 'moni'
     mov dword [0x3004], 'tor'
@@ -62,18 +48,7 @@ protected:
     or eax, 0x80000000
     mov cr0, eax
 
-    mov eax, 0x80000b40             ; PIIX4 power management: registers at B000h
-    mov dx, 0xcf8
-    out dx, eax
-    mov dl, 0xfc
-    mov eax, 0xb001
-    out dx, eax
-    mov eax, 0x80000b80
-    mov dl, 0xf8
-    out dx, eax
-    mov dl, 0xfc
-    mov al, 1
-    out dx, al
+    enable_power_management
     mov dx, 0xb002                  ; the power button's event
     mov ax, 0x100
     out dx, ax
@@ -133,15 +108,4 @@ ready:
     pop eax
     ret
 
-gdt:
-    dq 0
-    dq 0x00cf9b000000ffff
-    dq 0x00cf93000000ffff
-gdt_register:
-    dw 23
-    dd 0xf0000 + gdt
-
-    times 0xfff0 - ($ - $$) db 0
-bits 16
-    jmp 0xf000:start
-    times 0x10000 - ($ - $$) db 0
+    end_of_rom
