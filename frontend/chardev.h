@@ -20,17 +20,4 @@ Result<std::unique_ptr<CharDev>> open_chardev(const std::string& spec, const std
 void use_raw_terminal(bool signals);
 void restore_terminal();
 
-// One stream, two faces: the guest's port and the monitor. Ctrl-A c goes back and forth, Ctrl-A x ends Umbra,
-// Ctrl-A Ctrl-A sends a Ctrl-A, Ctrl-A h lists these.
-class Mux {
- public:
-  Mux(std::unique_ptr<CharDev> stream, std::function<void()> quit);
-  std::unique_ptr<CharDev> face(const std::string& what);  // the first one made has the keys at the start
-
- private:
-  struct Shared;
-  struct Face;
-  std::shared_ptr<Shared> shared_;
-};
-
 }  // namespace umbra

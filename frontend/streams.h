@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "frontend/chardev.h"
+#include "frontend/mux.h"
 #include "frontend/options.h"
 
 namespace umbra {
