@@ -1,6 +1,6 @@
 // The host ends of -serial, -parallel, -debugcon and -monitor, in QEMU's spelling:
 //   stdio  mon:stdio  null  none  file:PATH  pipe:PATH  pty  tcp:HOST:PORT[,server][,nowait]
-//   unix:PATH[,server][,nowait]
+//   telnet:HOST:PORT[,server][,nowait]  unix:PATH[,server][,nowait]  /dev/NAME
 #pragma once
 
 #include <memory>

@@ -31,9 +31,11 @@ Result<std::string> socket_stream(Items& items) {
   const std::string path = take(items, "path"), host = take(items, "host"), port = take(items, "port");
   if (path.empty() && port.empty()) return Error{"-chardev: a socket needs path=, or host= and port="};
   auto server = take_bool(items, "server", false), wait = take_bool(items, "wait", true);
-  if (!server || !wait) return (server ? wait : server).take_error();
-  return (path.empty() ? "tcp:" + host + ":" + port : "unix:" + path) + (*server ? ",server" : "") +
-         (*wait ? "" : ",nowait");
+  auto telnet = take_bool(items, "telnet", false);
+  for (auto* flag : {&server, &wait, &telnet})
+    if (!*flag) return flag->take_error();
+  return (path.empty() ? (*telnet ? "telnet:" : "tcp:") + host + ":" + port : "unix:" + path) +
+         (*server ? ",server" : "") + (*wait ? "" : ",nowait");
 }
 
 Result<std::string> stream_of(const std::string& backend, Items& items) {

@@ -191,7 +191,7 @@ constexpr Option kOptions[] = {
        o.serial.push_back(v);
        return Status{};
      },
-     "COM1…COM4: stdio, mon:stdio, file:, pipe:, pty, tcp:, unix:, null, none"},
+     "COM1…COM4: stdio, mon:stdio, file:, pipe:, pty, tcp:, telnet:, unix:, /dev/NAME, null, none"},
     {"parallel", "STREAM",
      [](Options& o, const std::string& v) {
        o.parallel.push_back(v);

@@ -59,6 +59,8 @@ out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info name\n'; sleep 0.5; pri
 [[ $out == *"primes below 200000: 17984"*"monitor - type"*"box"* ]] || complain "a stream with two ends said: $out"
 out=$(printf 'info name\nquit\n' | timeout 20 "$umbra" -S -name box -display none -chardev stdio,id=c,mux=on -mon c 2>&1)
 [[ $out == *"monitor - type"*"box"* ]] || complain "a monitor alone on a shared stream said: $out"
+out=$(timeout 20 "$umbra" -M pc -m 16 -vga none -bios "$roms/demo.bin" -display none -monitor none -device isa-debug-exit -serial /dev/stdout 2>/dev/null)
+[[ $out == *"primes below 200000: 17984"* ]] || complain "-serial /dev/stdout said: $out"
 refuses "in use already" "mux=on" -- -chardev null,id=n -serial chardev:n -serial chardev:n
 refuses "no stream called 'n'" -- -serial chardev:n
 refuses "cannot write" "$dir/none/x" -- -pidfile "$dir/none/x" -monitor none

@@ -199,12 +199,12 @@ TEST_CASE("drives without a place are connected by -device, whichever comes firs
 }
 
 TEST_CASE("streams get names, and ports and monitors use them") {
-  const Options o = parse({"-chardev", "socket,id=s,host=localhost,port=4444,server=on,wait=off", "-chardev",
+  const Options o = parse({"-chardev", "socket,id=s,host=localhost,port=4444,server=on,wait=off,telnet=on", "-chardev",
                            "stdio,id=t,mux=on,signal=off", "-chardev", "file,path=a,,b,id=f", "-chardev",
                            "socket,path=p,id=u", "-mon", "chardev=t,mode=readline", "-mon", "s", "-device",
                            "isa-serial,chardev=t,index=1", "-device", "isa-debugcon,iobase=0x402,chardev=f"});
   REQUIRE(o.streams.size() == 4);
-  CHECK(o.streams[0].stream == "tcp:localhost:4444,server,nowait");
+  CHECK(o.streams[0].stream == "telnet:localhost:4444,server,nowait");
   CHECK((o.streams[1].shared && !o.streams[1].signals && o.streams[1].stream == "stdio"));
   CHECK((!o.streams[2].shared && o.streams[2].stream == "file:a,b"));
   CHECK(o.streams[3].stream == "unix:p");

@@ -1,0 +1,155 @@
+#include "frontend/stream_dev.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+namespace umbra {
+namespace {
+
+constexpr std::size_t kMaxQueued = 64 * 1024;  // bytes waiting for a slow reader, either way
+
+class Handle final : public CharDev {
+ public:
+  explicit Handle(std::shared_ptr<StreamDev> dev) : dev_(std::move(dev)) {
+    dev_->room = [this] { return room(); };
+    dev_->receive = [this](std::span<const u8> b) { receive(b); };
+    dev_->opened = [this] { opened(); };
+  }
+  ~Handle() override {
+    dev_->drain();
+    dev_->room = [] { return std::size_t{0}; };
+    dev_->receive = [](std::span<const u8>) {};
+    dev_->opened = [] {};
+  }
+  std::size_t write(std::span<const u8> bytes) override { return dev_->write(bytes); }
+  void room_available() override { dev_->room_available(); }
+  bool connected() const override { return dev_->connected(); }
+  std::string describe() const override { return dev_->describe(); }
+
+ private:
+  std::shared_ptr<StreamDev> dev_;
+};
+
+}  // namespace
+
+void StreamDev::start(int in, int out) {
+  in_ = in;
+  out_ = out;
+  open_ = true;
+  for (const int fd : {in, out})
+    if (fd > 2) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  if (in_ >= 0) {
+    std::weak_ptr<StreamDev> weak = weak_from_this();
+    loop_.watch(in_, POLLIN, [weak](short revents) {
+      if (auto self = weak.lock()) self->ready(revents);
+    });
+  }
+}
+
+std::size_t StreamDev::write(std::span<const u8> bytes) {
+  if (!open_ || out_ < 0) return bytes.size();  // nobody is listening: gone, as on a wire
+  std::lock_guard lock(mutex_);
+  if (output_.size() >= kMaxQueued) flush_locked();
+  const std::size_t taken = std::min(bytes.size(), kMaxQueued - std::min(kMaxQueued, output_.size()));
+  output_.insert(output_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken));
+  flush_locked();
+  return taken;
+}
+
+void StreamDev::drain() {
+  for (int i = 0; i < 100; ++i) {
+    {
+      std::lock_guard lock(mutex_);
+      flush_locked();
+      if (output_.empty()) return;
+    }
+    ::usleep(10'000);
+  }
+}
+
+void StreamDev::ready(short revents) {
+  if ((revents & POLLOUT) != 0) {
+    std::lock_guard lock(mutex_);
+    flush_locked();
+  }
+  if ((revents & (POLLIN | POLLHUP | POLLERR)) == 0) return;
+  u8 buffer[4096];
+  const ssize_t n = ::read(in_, buffer, sizeof buffer);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0) {
+    if (n < 0 && errno == EIO) {  // a pty whose other side is closed: look again later
+      ::usleep(50'000);
+      return;
+    }
+    loop_.forget(in_);
+    // An end of input on stdio is not a hang-up: what the guest says is still wanted.
+    if (in_ == out_) open_ = false;
+    on_close();
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    held_.insert(held_.end(), buffer, buffer + n);
+    if (held_.size() >= kMaxQueued) loop_.set_events(in_, 0);
+  }
+  std::weak_ptr<StreamDev> weak = weak_from_this();
+  loop_.to_machine([weak] {
+    if (auto self = weak.lock()) self->deliver();
+  });
+}
+
+void StreamDev::deliver() {  // processor's thread
+  for (;;) {
+    std::vector<u8> bytes;
+    const std::size_t free = room();
+    {
+      std::lock_guard lock(mutex_);
+      const std::size_t n = std::min(free, held_.size());
+      if (n == 0) return;
+      bytes.assign(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(n));
+      held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(n));
+      if (open_ && held_.size() < kMaxQueued) loop_.set_events(in_, POLLIN);
+    }
+    receive(bytes);
+  }
+}
+
+void StreamDev::flush_locked() {
+  while (!output_.empty()) {
+    u8 chunk[4096];
+    const std::size_t n = std::min(sizeof chunk, output_.size());
+    std::copy_n(output_.begin(), n, chunk);
+    const ssize_t done = ::write(out_, chunk, n);
+    if (done < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) output_.clear();  // the far end is gone
+      break;
+    }
+    output_.erase(output_.begin(), output_.begin() + done);
+  }
+  if (in_ == out_ && in_ >= 0 && open_)
+    loop_.set_events(in_, static_cast<short>(POLLIN | (output_.empty() ? 0 : POLLOUT)));
+}
+
+void StreamDev::close_all() {
+  if (in_ >= 0) loop_.forget(in_);
+  if (in_ > 2) ::close(in_);
+  if (out_ > 2 && out_ != in_) ::close(out_);
+  in_ = out_ = -1;
+}
+
+std::unique_ptr<CharDev> handle_of(std::shared_ptr<StreamDev> dev) { return std::make_unique<Handle>(std::move(dev)); }
+
+std::unique_ptr<CharDev> stream_on(IoLoop& loop, int in, int out, std::string what) {
+  auto dev = std::make_shared<StreamDev>(loop, std::move(what));
+  dev->start(in, out);
+  return handle_of(std::move(dev));
+}
+
+}  // namespace umbra
