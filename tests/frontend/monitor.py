@@ -211,6 +211,7 @@ def wiring(s, folder):
     check(s, "info memory_size_summary", "base memory: 16777216\nplugged memory: 0\n")
     check(s, "info roms", r'.*addr=00000000fffc0000 size=0x040000 mem=rom name="bios-256k.bin"\n.*')
     check(s, "info lapic", r"dumping local APIC state for CPU 0 ?\n\nLVT0\t 0x00\w{6} .*LVTT\t .*IRR\t .*TPR 0x00 .*PPR 0x00\n")
+    check(s, "stop", "")  # firmware uses these ports too
     check(s, "i /b 0x64", r"portb\[0x0064\] = 0x\w\w\n")
     check(s, "o /b 0x70 0x0f", "")
     check(s, "o /b 0x71 0x5a", "")
@@ -219,6 +220,7 @@ def wiring(s, folder):
     check(s, "boot_set dc", "boot device list now set to dc\n")
     check(s, "o /b 0x70 0x3d", "")
     check(s, "i /b 0x71", r"portb\[0x0071\] = 0x23\n")
+    check(s, "cont", "")
     check(s, "cpu 0", "")
     check(s, f'logfile "{folder}/log"', "")
     check(s, "log int", "")
