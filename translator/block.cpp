@@ -57,18 +57,19 @@ class Ahead {
   std::bitset<kPageSize + kMaxInsnLength + kMostPadding> awaited_;
 };
 
-bool begins(const BlockIndex<ByKey>& made, const Block& block, u32 at) {
+bool begins(const Made& made, const Block& block, u32 at) {
+  if (!made.starts.test((block.key.linear + at) & kPageMask)) return false;
   BlockKey key = block.key;
   key.phys += at;
   key.linear += at;
   key.eip += at;
-  return made.find(key) != nullptr;
+  return made.blocks.find(key) != nullptr;
 }
 
 }  // namespace
 
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
-             const BlockIndex<ByKey>* made, Draft& draft) {
+             const Made* made, Draft& draft) {
   draft.model = &model;
   u32 at = 0;
   u32 count = 0;

@@ -4,6 +4,7 @@
 // they go on behind a branch, and branches forward within a region are jumps inside the block.
 #pragma once
 
+#include <bitset>
 #include <compare>
 #include <span>
 
@@ -171,8 +172,12 @@ struct Draft {
 struct ByKey;
 template <class Identity>
 class BlockIndex;
+struct Made {
+  const BlockIndex<ByKey>& blocks;
+  const std::bitset<kPageSize>& starts;  // where in the page some block begins; most instructions are not there
+};
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
-             const BlockIndex<ByKey>* made, Draft& draft);
+             const Made* made, Draft& draft);
 
 // Of a direct jump in a block, conditional or not: offset of its target from the block's start, which may be anywhere.
 u32 target_offset(const Block& block, u32 at, const Insn& insn);

@@ -1,4 +1,5 @@
-// Blocks by key: open addressing over block numbers. A lookup costs one line of the table and one key.
+// Blocks by key: open addressing over block numbers and a part of their hashes, so that a lookup costs one line of the
+// table, and a key only if there is one.
 #pragma once
 
 #include <deque>
@@ -30,59 +31,66 @@ class BlockIndex {
   explicit BlockIndex(std::deque<Block>& blocks) : blocks_(blocks), slots_(kLeast) {}
 
   Block* find(const BlockKey& key) const {
-    for (std::size_t i = hash(key) & mask();; i = (i + 1) & mask()) {
-      if (slots_[i] == 0) return nullptr;
-      Block& block = blocks_[slots_[i] - 1];
+    const u32 h = hash(key);
+    for (std::size_t i = h & mask();; i = (i + 1) & mask()) {
+      const Slot slot = slots_[i];
+      if (slot.block == 0) return nullptr;
+      if (slot.tag != h) continue;
+      Block& block = blocks_[slot.block - 1];
       if (Identity::same(block.key, key)) return &block;
     }
   }
   // There is none with this key yet.
   void insert(const Block& block) {
     if (2 * ++count_ > slots_.size()) grow();
-    place(block);
+    place({block.id + 1, hash(block.key)});
   }
   void erase(const Block& block) {
     std::size_t i = hash(block.key) & mask();
-    while (slots_[i] != block.id + 1) {
-      if (slots_[i] == 0) return;
+    while (slots_[i].block != block.id + 1) {
+      if (slots_[i].block == 0) return;
       i = (i + 1) & mask();
     }
     --count_;
     // Those behind it that would not be found over the hole move up.
-    for (std::size_t j = (i + 1) & mask(); slots_[j] != 0; j = (j + 1) & mask()) {
-      const std::size_t home = hash(blocks_[slots_[j] - 1].key) & mask();
+    for (std::size_t j = (i + 1) & mask(); slots_[j].block != 0; j = (j + 1) & mask()) {
+      const std::size_t home = slots_[j].tag & mask();
       if (((j - home) & mask()) < ((j - i) & mask())) continue;
       slots_[i] = slots_[j];
       i = j;
     }
-    slots_[i] = 0;
+    slots_[i] = {};
   }
   void clear() {
     count_ = 0;
-    slots_.assign(kLeast, 0);
+    slots_.assign(kLeast, {});
   }
 
  private:
   static constexpr std::size_t kLeast = 1u << 12;
+  struct Slot {
+    u32 block = 0;  // its number + 1
+    u32 tag = 0;    // its hash
+  };
   std::size_t mask() const { return slots_.size() - 1; }
-  static std::size_t hash(const BlockKey& k) {
+  static u32 hash(const BlockKey& k) {
     const u64 h = Identity::hash(k);
-    return h ^ (h >> 31);
+    return static_cast<u32>(h ^ (h >> 31));
   }
-  void place(const Block& block) {
-    std::size_t i = hash(block.key) & mask();
-    while (slots_[i] != 0) i = (i + 1) & mask();
-    slots_[i] = block.id + 1;
+  void place(Slot slot) {
+    std::size_t i = slot.tag & mask();
+    while (slots_[i].block != 0) i = (i + 1) & mask();
+    slots_[i] = slot;
   }
   void grow() {
-    std::vector<u32> old(2 * slots_.size());
+    std::vector<Slot> old(2 * slots_.size());
     old.swap(slots_);
-    for (u32 slot : old)
-      if (slot != 0) place(blocks_[slot - 1]);
+    for (Slot slot : old)
+      if (slot.block != 0) place(slot);
   }
 
   std::deque<Block>& blocks_;
-  std::vector<u32> slots_;  // block number + 1, or 0
+  std::vector<Slot> slots_;
   std::size_t count_ = 0;
 };
 

@@ -30,6 +30,7 @@ bool CodePages::add(u64 number, Block& block) {
   page.blocks.push_back(&block);
   const Extent e = extent(block, number);
   for (u32 i = e.first; i <= e.last; ++i) page.bytes.set(i);
+  if (number == page_of(Phys(block.key.phys))) page.starts.set(e.first);
   return first;
 }
 
@@ -72,6 +73,7 @@ std::vector<Block*> CodePages::take_all(u64 number) {
     if (block->valid) taken.push_back(block);
   page->second.blocks.clear();
   page->second.bytes.reset();
+  page->second.starts.reset();
   return taken;
 }
 
@@ -93,6 +95,7 @@ void CodePages::clear() {
   for (auto& [number, page] : pages_) {
     page.blocks.clear();
     page.bytes.reset();
+    page.starts.reset();
   }
 }
 

@@ -12,6 +12,8 @@ namespace umbra {
 
 class CodePages {
  public:
+  // Where blocks begin, and perhaps some that have died.
+  const std::bitset<kPageSize>& starts(u64 page) { return pages_[page].starts; }
   // Some of them dead, perhaps.
   std::span<Block* const> blocks(u64 page) const;
   // Returns true if the page had no code before.
@@ -36,6 +38,7 @@ class CodePages {
  private:
   struct Page {
     std::bitset<kPageSize> bytes;
+    std::bitset<kPageSize> starts;
     std::vector<Block*> blocks;
     u32 deaths = 0;
     u32 passed_by = 0;

@@ -63,7 +63,8 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   draft_.site_count = 0;
   block.first_exit = exits_.used();
   block.window = windows_ && (key.mode.user() ? key.mode.window() : options_.always_windows || is_hot(page_of(at)));
-  if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &by_key_ : nullptr,
+  const Made made{by_key_, code_pages_.starts(page_of(at))};
+  if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &made : nullptr,
                draft_) == 0) {
     blocks_.pop_back();
     return nullptr;
