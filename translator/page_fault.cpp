@@ -76,7 +76,8 @@ class Touched {
     constexpr u8 kMovs = 0xa4, kCmps = 0xa6, kStos = 0xaa, kLods = 0xac, kScas = 0xae;
     const bool source = op == kMovs || op == kCmps || op == kLods;
     if (source) add(insn_.segment, s_.r32(kEsi) & insn_.address_mask, Access::kRead);
-    if (source && count_ == 0) return;
+    const u32 size = (layout(insn_).opcode & 1) == 0 ? 1 : insn_.operand_size;
+    if (source && (count_ == 0 || page_offset(list_[0].at) + size > kPageSize)) return;
     if (op == kMovs || op == kStos) add(kEs, s_.r32(kEdi) & insn_.address_mask, Access::kWrite);
     if (op == kCmps || op == kScas) add(kEs, s_.r32(kEdi) & insn_.address_mask, Access::kRead);
   }

@@ -6,6 +6,8 @@
 
 #include <csignal>
 
+#include "cpu/effects.h"
+
 namespace umbra::test {
 namespace {
 
@@ -18,6 +20,18 @@ constexpr u32 kMostEvents = 60, kMostCapacity = 8;
 constexpr u32 kFarthest = 20000;  // steps from one event, or the iteration of one, to the next
 
 bool is_device(u32 page) { return page % 8 == 5 && (page < kCode >> 12 || page >= (kCode >> 12) + kCodePages); }
+
+// A supervisor's stack stays, for a fault needs it.
+bool is_stack(u32 page) { return page >= 0x1f && page <= 0x24; }
+
+// ESP moves by a push or a pop at most.
+bool keeps_stack(const Insn& insn) {
+  if (insn.op == Op::kEnter || insn.op == Op::kLeave) return false;
+  if (insn.op == Op::kPop && insn.operands[0].kind == OperandKind::kReg) return insn.operands[0].reg != kEsp;
+  const bool moves = insn.op == Op::kPush || insn.op == Op::kPop || insn.op == Op::kPusha || insn.op == Op::kPushad ||
+                     insn.op == Op::kPopa || insn.op == Op::kPopad;
+  return moves || (effects(insn, CodeSize::k32).writes & 1 << kEsp) == 0;
+}
 
 void set_segment(Machine& m, SegReg seg, u16 selector, u16 rights, u32 base, u32 limit) {
   Segment& s = m.cpu.s.seg[seg];
@@ -59,8 +73,28 @@ Boundaries::Boundaries(const BoundaryRun& run) : run_(run), t_(run.options), s_(
   });
 }
 
+// A supervisor also opens and closes itself to interrupts, in every way.
+std::vector<u8> Boundaries::insn() {
+  if (supervisor() && s_.chance(25)) {
+    static const std::vector<u8> kForms[] = {{0xfa},
+                                             {0xfb},
+                                             {0x9c},
+                                             {0x9d},
+                                             {0xfc},
+                                             {0xfb, 0xfa},
+                                             {0x9c, 0xfa, 0x9d},
+                                             {0x68, 0x46, 0x02, 0, 0, 0x9d},
+                                             {0x68, 0x93, 0, 0, 0, 0x9d},
+                                             {0x68, 0xc3, 0x0a, 0, 0, 0x66, 0x9d}};
+    return kForms[s_.pick(std::size(kForms))];
+  }
+  for (;;) {
+    std::vector<u8> bytes = s_.insn(t_.a.cpu.model);
+    if (!supervisor() || keeps_stack(decode(bytes, s_.size, t_.a.cpu.model).insn)) return bytes;
+  }
+}
+
 std::vector<u8> Boundaries::make(u32 start) {
-  const CpuModel& model = t_.a.cpu.model;
   std::vector<u8> code;
   if (run_.from_outside) {
     for (u8 r = 0; r < 8; ++r) {
@@ -68,19 +102,20 @@ std::vector<u8> Boundaries::make(u32 start) {
       code.resize(code.size() + 4);
       std::memcpy(code.data() + code.size() - 4, &registers_[r], 4);
     }
+    if (supervisor()) code.push_back(0xfb);  // STI
     const u32 offset = kCounter - (run_.space == BoundaryRun::kBased ? kBase : 0);
     code.insert(code.end(), {0xff, 0x05, static_cast<u8>(offset), static_cast<u8>(offset >> 8), 0, 0});
   }
   const u32 prologue = static_cast<u32>(code.size());
   if (run_.branches) {
-    const std::vector<u8> body = branching(s_, model, start + prologue);
+    const std::vector<u8> body = branching(s_, start + prologue, [this] { return insn(); });
     code.insert(code.end(), body.begin(), body.end());
   } else {
     const u32 length = 3 + s_.pick(10);
     for (u32 i = 0; i < length; ++i) {
       s_.allow_repeats = i == 0;
-      const std::vector<u8> insn = s_.insn(model);
-      code.insert(code.end(), insn.begin(), insn.end());
+      const std::vector<u8> bytes = insn();
+      code.insert(code.end(), bytes.begin(), bytes.end());
     }
   }
   s_.allow_repeats = false;
@@ -97,7 +132,7 @@ std::vector<u8> Boundaries::make(u32 start) {
 void Boundaries::set_segments(Machine& m, u32 start) const {
   constexpr u32 kAll = 0xffffffff;
   CpuState& s = m.cpu.s;
-  for (unsigned i = 0; i < kSegCount; ++i) s.seg[i] = Machine::flat(i == kCs, true, 3);
+  for (unsigned i = 0; i < kSegCount; ++i) s.seg[i] = Machine::flat(i == kCs, true, supervisor() ? 0 : 3);
   switch (run_.space) {
     case BoundaryRun::kBased:
       for (SegReg seg : {kDs, kEs}) set_segment(m, seg, 0x13, 0xc0f3, kBase, kAll);
@@ -106,6 +141,9 @@ void Boundaries::set_segments(Machine& m, u32 start) const {
     case BoundaryRun::kLimited:
       for (SegReg seg : {kDs, kEs}) set_segment(m, seg, 0x13, 0xc0f3, 0, 0xc0fff);
       set_segment(m, kSs, 0x13, 0xc0f7, 0, 0xffff);  // expands down
+      break;
+    case BoundaryRun::kSmallStack:
+      set_segment(m, kSs, 0x13, 0xf3, 0x18000, 0xffff);
       break;
     case BoundaryRun::kV86: {
       constexpr u16 kSelectors[kSegCount] = {0x3000, 0, 0x9000, 0x2000, 0x2800, 0xa000};
@@ -124,14 +162,14 @@ void Boundaries::enter(Machine& m, const std::vector<u8>& code, u32 start) const
   m.flat_32();
   m.put32(kDirectory, kTable | 7);
   for (u32 page = 0; page < kPages; ++page) {
-    const bool there = page < kFirstPage || run_.from_outside;
+    const bool there = page < kFirstPage || run_.from_outside || (supervisor() && is_stack(page));
     const u32 user = page < kFirstPage && page != kCounter / kPageSize ? 3 : 7;
     // Accessed and dirty from the start: what waits for an interrupt may be translated before it comes.
     m.put32(kTable + 4 * page, there ? page << kPageBits | user | 0x60 : 0);
   }
   m.cpu.set_cr3(kDirectory);
   m.cpu.set_cr0(m.cpu.s.cr0 | cr0::kPg | cr0::kWp);
-  m.to_ring_3();
+  if (!supervisor()) m.to_ring_3();
   m.put32(kTss + 4, kKernelStack);
   m.put32(kTss + 0x64, 0x680000);  // no I/O permission map
   m.put(start, code);
@@ -141,7 +179,7 @@ void Boundaries::enter(Machine& m, const std::vector<u8>& code, u32 start) const
   s.fpu = FpuState{};
   s.cr2 = 0;
   set_segments(m, start);
-  m.cpu.set_cpl(3);
+  m.cpu.set_cpl(supervisor() ? 0 : 3);
   m.start(start - s.seg[kCs].base);
 }
 
@@ -157,7 +195,7 @@ void Boundaries::set_page(u32 page, u32 rights) {
 bool Boundaries::fix_page() {
   const CpuState& s = t_.a.cpu.s;
   const u32 page = s.cr2 >> kPageBits, eip = frame().eip;
-  if (page < kFirstPage || page >= kPages) return false;
+  if (page < kFirstPage || page >= kPages || (supervisor() && is_stack(page))) return false;
   tries_ = eip == last_eip_ ? tries_ + 1 : 0;
   last_eip_ = eip;
   if (tries_ > 2 && capacity_ < kMostCapacity) ++capacity_;
@@ -181,8 +219,8 @@ u32 Boundaries::frame_at() const {
 }
 
 Boundaries::Frame Boundaries::frame() const {
-  Frame f;
-  std::memcpy(&f, t_.b.memory->base() + frame_at(), sizeof f);
+  Frame f{};
+  if (frame_at() <= kRam - sizeof f) std::memcpy(&f, t_.b.memory->base() + frame_at(), sizeof f);
   return f;
 }
 
@@ -198,33 +236,34 @@ void Boundaries::find_blurred(const std::vector<u8>& code, u32 start) {
   }
 }
 
-void Boundaries::resume(Machine& m) const {
-  const Frame f = frame();
+void Boundaries::resume(Machine& m, const Frame& f, u32 above) const {
   CpuState& s = m.cpu.s;
   set_segments(m, f.cs << 4);  // for V86 mode
-  s.gpr[kEsp] = f.esp;
+  s.gpr[kEsp] = supervisor() ? above : f.esp;
   s.eflags = f.eflags;
-  m.cpu.set_cpl(3);
+  m.cpu.set_cpl(supervisor() ? 0 : 3);
   m.start(f.eip);
 }
 
 // Takes A where B was interrupted.
 bool Boundaries::follow() {
   const Frame f = frame();
+  const u32 esp = supervisor() ? frame_at() + 12 : f.esp;
   CpuState& s = t_.a.cpu.s;
   const CpuState& b = t_.b.cpu.s;
   const auto count = [](Machine& m) { return *reinterpret_cast<u32*>(m.ram() + kCounter); };
+  const auto handling = [&] { return s.seg[kCs].selector == 8 && s.eip >= 0x1000 && s.eip < 0x1400; };
   const auto there = [&] {
-    if (s.eip != f.eip || ((s.eflags ^ f.eflags) & ~blurred(f.eip)) != 0 || s.r32(kEsp) != f.esp ||
+    if (s.eip != f.eip || ((s.eflags ^ f.eflags) & ~blurred(f.eip)) != 0 || s.r32(kEsp) != esp ||
         count(t_.a) != count(t_.b))
       return false;
     for (unsigned r = 0; r < 8; ++r)
       if (r != kEsp && s.gpr[r] != b.gpr[r]) return false;
     return true;
   };
-  while (run_.from_outside && s.cpl == 3 && count(t_.a) + 1 < count(t_.b)) t_.interpreter.run_block(t_.a.cpu);
+  while (run_.from_outside && !handling() && count(t_.a) + 1 < count(t_.b)) t_.interpreter.run_block(t_.a.cpu);
   for (u32 n = 0; !there(); ++n) {
-    if (n == kFarthest || s.cpl != 3) return false;
+    if (n == kFarthest || handling()) return false;
     t_.a.cpu.pending = attention::kExit;  // which step() does not look at, but strings stop after each element
     t_.interpreter.step(t_.a.cpu);
   }
@@ -244,6 +283,11 @@ std::string Boundaries::events() {
     const Stop sb = run_b();
     t_.b.cpu.pending = 0;
     const u32 what = vector();
+    if (supervisor() && !is_stack(frame_at() >> kPageBits)) {  // that far it may have gone: nothing can be told
+      t_.a.memory->write(Phys(0), t_.b.ram(), kRam);
+      device_a_.last = device_b_.last;
+      break;
+    }
     if (sb == Stop::kHalted && what == kInterruptVector) {
       ++interrupts;
       if (!follow())
@@ -263,7 +307,9 @@ std::string Boundaries::events() {
     if (sb != Stop::kHalted) break;
     if (what == kPageFault) ++faults;
     if (what != kInterruptVector && (what != kPageFault || !fix_page())) break;
-    t_.both([&](Machine& m) { resume(m); });
+    const Frame f = frame();
+    const u32 above = frame_at() + 12;
+    t_.both([&](Machine& m) { resume(m, f, above); });
     if (run_.from_outside && n == 4) break;
   }
   return {};

@@ -14,7 +14,7 @@
 namespace umbra::test {
 
 struct BoundaryRun {
-  enum Space : u32 { kFlat, kBased, kLimited, kV86, kSpaces };
+  enum Space : u32 { kFlat, kBased, kLimited, kV86, kSmallStack, kSupervisor, kSpaces };
   u32 seed = 1;
   u32 streams = 100;
   u32 space = kFlat;
@@ -47,15 +47,17 @@ class Boundaries {
     u32 eip, cs, eflags, esp, ss;
   };
 
+  bool supervisor() const { return run_.space == BoundaryRun::kSupervisor; }
+  std::vector<u8> insn();
   std::vector<u8> make(u32 start);
   void enter(Machine& m, const std::vector<u8>& code, u32 start) const;
   void set_segments(Machine& m, u32 start) const;
   void set_page(u32 page, u32 rights);
   bool fix_page();
-  void resume(Machine& m) const;
   std::string events();
   Stop run_b();
   u32 vector() const;
+  void resume(Machine& m, const Frame& frame, u32 above) const;
   u32 frame_at() const;
   Frame frame() const;
   u32 blurred(u32 eip) const;  // flags

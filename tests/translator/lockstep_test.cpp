@@ -51,7 +51,7 @@ void lock_step(const Run& run) {
       code.insert(code.begin(), first.begin(), first.end());
     }
     const u32 start = kCode + n % 64 * kPageSize + s.pick(kPageSize);
-    if (run.branches) code = branching(s, t.a.cpu.model, start);
+    if (run.branches) code = branching(s, start, [&] { return s.insn(t.a.cpu.model); });
     code.push_back(0xf4);
     u32 values[8];
     for (u32& v : values) v = s.value();

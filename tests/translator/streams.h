@@ -138,7 +138,8 @@ inline std::string listing(const std::vector<u8>& code, u32 start, CodeSize size
 }
 
 // Instructions with branches between them that lead to one of those that follow, or to the end.
-inline std::vector<u8> branching(Streams& s, const CpuModel& model, u32 start) {
+template <class F>
+std::vector<u8> branching(Streams& s, u32 start, F insn) {
   struct Piece {
     std::vector<u8> bytes;
     u32 to = 0;  // a branch: the number of the piece; its last four bytes lead there
@@ -159,7 +160,7 @@ inline std::vector<u8> branching(Streams& s, const CpuModel& model, u32 start) {
       p.absolute = true;
     } else {
       p.to = 0;
-      p.bytes = s.insn(model);
+      p.bytes = insn();
     }
   }
   u32 size = 0;
