@@ -57,7 +57,7 @@ int run_bare(const Options& o) {
   const BareBoard::End end = g_board->run(**engine, o.machine.no_reboot);
   std::fflush(stdout);
   set_crash_report(nullptr, nullptr);
-  if (log_on(Log::kExits)) std::fputs((*engine)->statistics(false).c_str(), stderr);
+  if (log_on(Log::kExits)) log(Log::kExits, "%s", (*engine)->statistics(false).c_str());
   switch (end) {
     case BareBoard::End::kExit:
       return g_board->exit_code();

@@ -173,7 +173,7 @@ int run_pc(Options& o) {
   m.quit(0);  // the display may have ended by itself
   processor.join();
   loop.detach();
-  if (log_on(Log::kExits)) std::fputs((*engine)->statistics(false).c_str(), stderr);
+  if (log_on(Log::kExits)) log(Log::kExits, "%s", (*engine)->statistics(false).c_str());
   set_crash_report(nullptr, nullptr);
   return code;
 }

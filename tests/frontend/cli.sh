@@ -45,6 +45,11 @@ done
 trace=$(timeout 20 "$umbra" -accel interp -no-reboot -d in_asm,int,cpu,exec -bios "$roms/triple.bin" 2>&1)
 for word in "v=08" "int3" "EAX=" "f000:0000fff0"; do [[ $trace == *"$word"* ]] || complain "-d in_asm,int,cpu,exec lacks $word"; done
 
+# What left generated code, in the log file where there is one.
+said=$(timeout 20 "$umbra" -display none -monitor none -no-reboot -d exits -D "$dir/exits" -bios "$roms/triple.bin" 2>&1)
+grep -q '^translation_cycles' "$dir/exits" || complain "-d exits -D FILE left no statistics in FILE"
+[[ $said != *translation_cycles* ]] || complain "-d exits -D FILE speaks on stderr, too"
+
 # The monitor on the guest's terminal is silent until somebody turns to it; then it knows the interrupts.
 out=$(timeout 20 "$umbra" -display none -serial mon:stdio -bios "$roms/demo.bin" </dev/null 2>/dev/null)
 [[ $out != *"monitor - type"* ]] || complain "the monitor greets before it is asked for: $out"
