@@ -46,6 +46,19 @@ installer() {
     ln -sfn $images/gtk/debian-installer/i386 "$guests/installer-gtk"
 }
 
+# A CD with SYSLINUX' graphical menu, which starts its Hardware Detection Tool.
+hdt_cd() {
+  local out=$1 tree=$media/hdt.$$ module
+  needs xorriso && guest_package isolinux && guest_package syslinux-common || return
+  mkdir -p "$tree" && cp "$guests/isolinux/usr/lib/ISOLINUX/isolinux.bin" "$tree/" || return
+  for module in ldlinux libcom32 libutil libmenu libgpl vesamenu hdt; do
+    cp "$guests/syslinux-common/usr/lib/syslinux/modules/bios/$module.c32" "$tree/" || return
+  done
+  printf 'UI vesamenu.c32\nLABEL hdt\n  MENU LABEL Hardware detection\n  KERNEL hdt.c32\n' > "$tree/isolinux.cfg"
+  xorriso -as mkisofs -quiet -o "$out" -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$tree" 2>"$media/hdt.log"
+  rm -rf "$tree"
+}
+
 # GNU Mach, unpacked: -kernel takes it as it is.
 gnumach() { guest_package gnumach-image-1.8-486 && zcat "$guests"/gnumach-image-1.8-486/boot/gnumach-*.gz > "$1"; }
 
