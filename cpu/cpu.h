@@ -145,7 +145,6 @@ class Cpu {
 
   void load_segment(SegReg reg, u16 selector);  // MOV/POP/LES…: real, V86 or protected, with all checks
   void set_real_segment(SegReg reg, u16 selector);
-  void set_cs_eip_checked(u32 eip);  // near transfer: #GP beyond the limit
   void set_flags(u32 value, u32 mask);
   void set_cr0(u32 value);
   void set_cr3(u32 value);

@@ -93,11 +93,6 @@ void Cpu::load_segment(SegReg reg, u16 selector) {
   }
 }
 
-void Cpu::set_cs_eip_checked(u32 eip) {
-  if (eip > s.seg[kCs].limit) fault(kGeneralProtection, 0);
-  s.eip = eip;
-}
-
 void Cpu::set_cpl(u8 cpl) {
   s.cpl = cpl;
   const bool user = cpl == 3;

@@ -33,7 +33,4 @@ constexpr T align_up(T value, T alignment) {
   return align_down<T>(value + alignment - 1, alignment);
 }
 
-// Sign-extends the low `width` bits.
-constexpr i64 sign_extend(u64 value, unsigned width) { return static_cast<i64>(value << (64 - width)) >> (64 - width); }
-
 }  // namespace umbra

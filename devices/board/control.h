@@ -9,7 +9,6 @@
 namespace umbra {
 
 enum class MachineEvent : u8 { kStop, kResume, kReset, kShutdown, kPowerdown, kSuspend, kWakeup };
-const char* event_name(MachineEvent event);  // as QMP spells it: "RESET"
 
 class Control {
  public:

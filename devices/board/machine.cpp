@@ -8,11 +8,6 @@ namespace umbra {
 
 using namespace board;
 
-const char* event_name(MachineEvent event) {
-  static constexpr const char* kNames[] = {"STOP", "RESUME", "RESET", "SHUTDOWN", "POWERDOWN", "SUSPEND", "WAKEUP"};
-  return kNames[static_cast<unsigned>(event)];
-}
-
 static_assert(kTscHz == kNanosPerSecond);
 u64 Machine::board_tsc_hz() { return kTscHz; }
 

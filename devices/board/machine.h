@@ -99,7 +99,6 @@ class Machine final : public Control, private LineSink, private InterruptControl
   KeySink& keys() { return *this; }
   PointerSink& pointer() { return mouse_; }
   Screen* screen() { return vga_.get(); }  // null with -vga none
-  u8 keyboard_leds() const { return keyboard_.leds(); }
   const std::vector<Device*>& devices() const { return devices_; }
 
   // Drives are named as in QEMU: ide0-cd0 … ide1-cd1, floppy0, floppy1.

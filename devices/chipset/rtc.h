@@ -31,7 +31,6 @@ class Rtc final : public Device, public BusTarget {
 
   void set_cmos(u8 index, u8 value) { r_.cmos[index & 0x7f] = value; }
   u8 cmos(u8 index) const { return r_.cmos[index & 0x7f]; }
-  bool nmi_masked() const { return (r_.index & 0x80) != 0; }
   void skip(std::chrono::microseconds time);  // the machine was paused so long, the world was not
   i64 seconds() const;                        // what it shows, since 1970
 
