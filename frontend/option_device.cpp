@@ -131,7 +131,7 @@ Result<DriveConfig> drive_of(Options& o, const std::string& device, const Items&
 
 Status connect_drive(Options& o, const std::string& text) {
   const Items items = parse_key_values(text);
-  const std::string& device = items[0].key;
+  const std::string& device = items[0].key == "driver" ? items[0].value : items[0].key;
   const Items properties(items.begin() + 1, items.end());
   if (Status s = only(device.c_str(), properties, {"id", "drive", "bus", "unit", "bootindex"}); !s) return s;
   auto drive = drive_of(o, device, properties);

@@ -183,7 +183,7 @@ TEST_CASE("drives without a place are connected by -device, whichever comes firs
   const Options o = parse({"-device", "ide-hd,drive=x,bus=ide.1,unit=1,bootindex=2", "-drive", "file=a,if=none,id=x",
                            "-drive", "file=c,if=none,id=y,readonly=on", "-device", "ide-cd,drive=y", "-blockdev",
                            "driver=file,node-name=f,filename=b", "-blockdev", "driver=raw,node-name=d,file=f",
-                           "-device", "ide-hd,drive=d,bootindex=1", "-drive", "file=e,if=none,id=z", "-device",
+                           "-device", "driver=ide-hd,drive=d,bootindex=1", "-drive", "file=e,if=none,id=z", "-device",
                            "floppy,drive=z,unit=1", "-snapshot"});
   const auto& d = o.machine.drives;
   REQUIRE(d.size() == 4);
