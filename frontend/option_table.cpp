@@ -84,6 +84,7 @@ Status display(Options& o, const std::string& text) {
   if (name == "gtk" || name == "egl-headless" || name == "spice-app" || name == "dbus")
     return Error{"-display: " + name + " is not supported; sdl, curses and none are"};
   if (name != "sdl" && name != "none" && name != "curses") return bad_value("display", name, "sdl, curses or none");
+  if (name != "sdl" && name != text) return Error{"-display: " + name + " takes no settings, so not '" + text + "'"};
   o.display = text;
   return {};
 }

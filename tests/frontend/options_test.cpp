@@ -163,6 +163,7 @@ TEST_CASE("what libvirt and old scripts add is taken, noted or refused, never ig
            {{"-smbios", "type=1,asset=x"}, "'asset'"},
            {{"-boot", "splash-time=x"}, "not a number"},
            {{"-audiodev", "pa,id=a"}, "no sound card"},
+           {{"-display", "none,x=y"}, "no settings"},
            {{"-drive", "file=a,index=x"}, "not a number"},
            {{"-drive", "file=a,if=virtio"}, "if=virtio"},
            {{"-device", "VGA,vgamem_mb=32"}, "vgamem_mb=16 is"},
