@@ -66,6 +66,8 @@ out=$(printf 'info name\nquit\n' | timeout 20 "$umbra" -S -name box -display non
 [[ $out == *"monitor - type"*"box"* ]] || complain "a monitor alone on a shared stream said: $out"
 out=$(timeout 20 "$umbra" -M pc -m 16 -vga none -bios "$roms/demo.bin" -display none -monitor none -device isa-debug-exit -serial /dev/stdout 2>/dev/null)
 [[ $out == *"primes below 200000: 17984"* ]] || complain "-serial /dev/stdout said: $out"
+out=$(timeout 20 "$umbra" -m 16 -vga none -bios "$roms/demo.bin" -display none -device isa-debug-exit -global isa-debugcon.iobase=0x3f8 -debugcon stdio -fw_cfg name=opt/x,string=y 2>/dev/null)
+[[ $out == *"primes below 200000: 17984"* ]] || complain "a debug console in COM1's place said: $out"
 refuses "in use already" "mux=on" -- -chardev null,id=n -serial chardev:n -serial chardev:n
 refuses "no stream called 'n'" -- -serial chardev:n
 refuses "cannot write" "$dir/none/x" -- -pidfile "$dir/none/x" -monitor none
