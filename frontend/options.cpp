@@ -126,8 +126,12 @@ std::string options_help() {
   std::string out = "usage: umbra [options] [disk image]\n\n";
   for (const Option& o : option_table()) {
     if (o.apply == nullptr) continue;
-    const std::string left = std::string("-") + o.name + (o.argument != nullptr ? std::string(" ") + o.argument : "");
-    out += format("  %-22s %s\n", left.c_str(), o.help);
+    std::string left = std::string("  -") + o.name + (o.argument != nullptr ? std::string(" ") + o.argument : "");
+    const auto is_character = [](char c) { return (c & 0xc0) != 0x80; };  // and not a later byte of one, in UTF-8
+    const auto width = static_cast<std::size_t>(std::ranges::count_if(left, is_character));
+    constexpr std::size_t kColumn = 25;
+    left += width < kColumn ? std::string(kColumn - width, ' ') : "\n" + std::string(kColumn, ' ');
+    out += left + o.help + "\n";
   }
   return out;
 }

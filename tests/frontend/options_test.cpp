@@ -357,6 +357,13 @@ TEST_CASE("every option of QEMU 7.2 is known, and each refused one says what to 
   }
 }
 
+TEST_CASE("the list of options has its explanations in one column") {
+  const std::string help = options_help();
+  CHECK(says(help, "\n  -m SIZE                RAM"));
+  CHECK(says(help, "\n  -drive KEY=VALUE,…     file="));
+  CHECK(says(help, "\n  -chardev BACKEND,id=NAME,…\n                         a stream"));
+}
+
 TEST_CASE("no value of an option is believed blindly") {
   for (const Option& o : option_table()) {
     if (o.apply == nullptr || o.argument == nullptr) continue;
