@@ -193,13 +193,13 @@ void Boundaries::set_page(u32 page, u32 rights) {
 
 // Gives the page that a fault asks for, mostly no more of it than it takes, and takes another one away.
 bool Boundaries::fix_page() {
-  const CpuState& s = t_.a.cpu.s;
+  CpuState& s = t_.a.cpu.s;
   const u32 page = s.cr2 >> kPageBits, eip = frame().eip;
   if (page < kFirstPage || page >= kPages || (supervisor() && is_stack(page))) return false;
   tries_ = eip == last_eip_ ? tries_ + 1 : 0;
   last_eip_ = eip;
   if (tries_ > 2 && capacity_ < kMostCapacity) ++capacity_;
-  const bool written = (*reinterpret_cast<u32*>(t_.a.ram() + static_cast<u32>(s.gpr[kEsp])) & 2) != 0;
+  const bool written = (t_.a.get32(s.r32(kEsp)) & 2) != 0;
   std::erase(resident_, page);
   resident_.push_back(page);
   set_page(page, written || s_.chance(50) ? 7 : 5);
@@ -215,7 +215,9 @@ bool Boundaries::fix_page() {
 u32 Boundaries::vector() const { return (static_cast<u32>(t_.b.cpu.s.eip) - 0x1001) / 16; }
 
 u32 Boundaries::frame_at() const {
-  return static_cast<u32>(t_.b.cpu.s.gpr[kEsp]) + (vector() == kInterruptVector ? 0 : 4);  // an error code
+  const u32 v = vector();
+  const bool has_error = v == 8 || (v >= 10 && v <= 14) || v == 17;
+  return static_cast<u32>(t_.b.cpu.s.gpr[kEsp]) + (has_error ? 4 : 0);
 }
 
 Boundaries::Frame Boundaries::frame() const {
@@ -251,7 +253,7 @@ bool Boundaries::follow() {
   const u32 esp = supervisor() ? frame_at() + 12 : f.esp;
   CpuState& s = t_.a.cpu.s;
   const CpuState& b = t_.b.cpu.s;
-  const auto count = [](Machine& m) { return *reinterpret_cast<u32*>(m.ram() + kCounter); };
+  const auto count = [](Machine& m) { return m.get32(kCounter); };
   const auto handling = [&] { return s.seg[kCs].selector == 8 && s.eip >= 0x1000 && s.eip < 0x1400; };
   const auto there = [&] {
     if (s.eip != f.eip || ((s.eflags ^ f.eflags) & ~blurred(f.eip)) != 0 || s.r32(kEsp) != esp ||
@@ -275,7 +277,9 @@ bool Boundaries::follow() {
 
 Stop Boundaries::run_b() {
   if (run_.from_outside) alarm_in(5 + s_.pick(30), t_.b.cpu, *t_.translator);
-  return t_.run_b();
+  const Stop stop = t_.run_b();
+  if (run_.from_outside) alarm_in(0, t_.b.cpu, *t_.translator);  // never again
+  return stop;
 }
 
 std::string Boundaries::events() {
@@ -299,7 +303,7 @@ std::string Boundaries::events() {
     if (blurred(frame().eip) != 0)
       t_.both([&](Machine& m) {
         m.cpu.s.eflags &= ~flag::kArithmetic;
-        m.put32(frame_at() + 8, *reinterpret_cast<u32*>(m.ram() + frame_at() + 8) & ~flag::kArithmetic);
+        m.put32(frame_at() + 8, m.get32(frame_at() + 8) & ~flag::kArithmetic);
       });
     const std::string difference = t_.difference(~0u, run_.fpu);
     if (!difference.empty()) return format("event %u, vector %x at %x\n", n, what, frame().eip) + difference;

@@ -39,6 +39,11 @@ struct Machine {
   u8* ram() { return memory->base(); }
   void put(u32 at, const std::vector<u8>& bytes) { memory->write(Phys(at), bytes.data(), bytes.size()); }
   void put32(u32 at, u32 value) { memory->write(Phys(at), &value, 4); }
+  u32 get32(u32 at) {
+    u32 value;
+    memory->read(Phys(at), &value, 4);
+    return value;
+  }
 
   static Segment flat(bool code, bool big = true, u8 dpl = 0) {
     Segment s;
