@@ -1,4 +1,4 @@
-// Where the parts of a guest instruction lie in its bytes, and facts per opcode that rewriting and liveness work from:
+// Where the parts of a guest instruction lie in its bytes, and facts per opcode that rewriting works from:
 // how it uses its memory operand and what it does to the arithmetic flags. SDM vol. 2, appendix A. What is not listed
 // is left to callouts, which are always right. decode() finds all this once (note_raw); here it is looked up.
 #pragma once
