@@ -17,10 +17,10 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <csignal>
 #include <deque>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "cpu/engine.h"
@@ -96,7 +96,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   Block* translate(const BlockKey& key, const Walk& walk);
   Block* copy(const Block& from, const BlockKey& key);
   void verify(const Block& block, const std::string& offence) const;
-  bool is_checked(u64 phys) const { return !checked_.empty() && checked_.contains(phys); }
+  const std::bitset<kPageSize>& checked_in(u64 page) const;
   void add(Block& block);
   void register_pages(Block& block);
   static BlockKey target_key(const Exit& exit);
@@ -151,8 +151,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
     u32 count = 0;
   };
   std::array<Refusals, 256> refusals_{};
-  bool demote_wanted_ = false;       // the instruction that just had one
-  std::unordered_set<u64> checked_;  // physical addresses of instructions that windows do not suit
+  bool demote_wanted_ = false;                               // the instruction that just had one
+  std::unordered_map<u64, std::bitset<kPageSize>> checked_;  // in physical pages: instructions that windows do not suit
 
   std::deque<Block> blocks_;  // in the order of their code
   BlockIndex<ByKey> by_key_{blocks_};

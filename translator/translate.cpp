@@ -70,8 +70,11 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
     return nullptr;
   }
   if (block.guest_size > room) block.second_page = second;
-  if (block.window)
-    for (u32 i = 0; i < block.count; ++i) draft_.marks[i].checked = is_checked(key.phys + draft_.marks[i].guest);
+  if (block.window) {
+    const auto& checked = checked_in(page_of(at));
+    for (u32 i = 0; i < block.count; ++i)
+      draft_.marks[i].checked = checked.test(page_offset(at) + draft_.marks[i].guest);
+  }
   if (!backend_->emit(block, draft_)) {
     blocks_.pop_back();
     flush_now();
@@ -109,8 +112,9 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
 
 // A library lies at another address in each process. Translating it once per process costs ten times what copying does.
 Block* Translator::copy(const Block& from, const BlockKey& key) {
-  for (u32 i = 0; from.window && i < from.count; ++i) {
-    if (from.marks[i].checked == is_checked(key.phys + from.marks[i].guest)) continue;
+  const auto& checked = checked_in(page_of(Phys(key.phys)));
+  for (const Mark& mark : from.window ? from.insns() : std::span<Mark>()) {
+    if (mark.checked == checked.test(page_offset(Phys(key.phys)) + mark.guest)) continue;
     movable_.erase(from);  // out of date
     return nullptr;
   }
