@@ -145,7 +145,7 @@ std::string show_local_apic(Machine& m) {
       format("SPIV\t 0x%08x APIC %s, spurious vec %u\n", r.svr, bit(r.svr, 8) ? "enabled" : "disabled", r.svr & 0xff);
   out += format("ICR\t 0x%08x\nICR2\t 0x%08x\nESR\t 0x%08x\n", r.icr_low, r.icr_high, r.esr);
   out += show_vectors("ISR\t", r.isr) + show_vectors("IRR\t", r.irr);
-  return out + format("\nTPR 0x%02x DFR 0x%02x LDR 0x%02x PPR 0x%02x\n", r.tpr, r.dfr, r.ldr, m.lapic().read(kPpr, 4));
+  return out + format("\nTPR 0x%02x DFR 0x%02x LDR 0x%02x PPR 0x%02x\n", r.tpr, r.dfr >> 4, r.ldr, m.lapic().read(kPpr, 4));
 }
 
 std::string show_roms(const Machine& m) {
