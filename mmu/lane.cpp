@@ -56,7 +56,7 @@ void Mmu::enable_windows(Windows windows) {
 // switches CR3 on every entry) is better served by a window per space; that shows after a few hidden faults.
 bool Mmu::shares_kernel() const {
   constexpr u32 kCr4Pge = 1u << 7;
-  return paging_on(state_) && (state_.cr4 & kCr4Pge) != 0 && kernel_local_ <= 64 + kernel_global_;
+  return paging_on(state_) && (state_.cr4 & kCr4Pge) != 0 && kernel_own_ <= 64 + kernel_shared_;
 }
 
 // MOV CR3 leaves global pages alone; any other change of how tables are read does not.
@@ -98,6 +98,7 @@ void Mmu::select_window() {
 // look is a thousand times cheaper than to fault them all in again.
 void Mmu::revalidate_global() {
   global_large_.reset();
+  locals_.clear();
   Walk w;
   u32 walked = ~0u;
   global_window_->revalidate([&](u32 vpn, u64 file_page, bool writable) {
@@ -105,8 +106,9 @@ void Mmu::revalidate_global() {
       w = probe(memory_, state_, Linear(vpn << kPageBits));
       walked = vpn;
       for (u32 i = 0; i < w.levels; ++i) w.ok &= (w.entry[i] & pte::kAccessed) != 0;
+      w.ok = share(vpn, w);
     }
-    if (!w.ok || !w.global) return false;
+    if (!w.ok) return false;
     if (w.levels < 2) global_large_.set(vpn >> 10);
     const u8* host = memory_.host(memory_.wrap(Phys((page_of(w.address) + vpn - walked) << kPageBits)));
     return host == memory_.base() + (file_page << kPageBits) &&
@@ -150,13 +152,27 @@ bool Mmu::room_for_mappings() {
   return true;
 }
 
-// The page tables say G now, and the entry that would be mirrored is what they say.
-bool Mmu::is_global(u32 vpn) const {
+// Whether the global window may show what this walk found; if so, it may from now on.
+bool Mmu::share(u32 vpn, const Walk& w) {
+  return w.ok && (w.global || (w.levels != 0 && !w.user && locals_.add(memory_, state_, vpn, w)));
+}
+
+// The same for a page whose entry would be mirrored, if that is what the tables say.
+bool Mmu::share_entry(u32 vpn) {
   const Walk w = probe(memory_, state_, Linear(vpn << kPageBits));
-  if (!w.ok || !w.global) return false;
   const u64 host = reinterpret_cast<u64>(memory_.host(memory_.wrap(w.address)));
   return host == table_->load[vpn] + (u64{vpn} << kPageBits) &&
-         (table_->store[vpn] == 0 || (w.dirty && (w.writable || !write_protect(state_))));
+         (table_->store[vpn] == 0 || (w.dirty && (w.writable || !write_protect(state_)))) && share(vpn, w);
+}
+
+// A page that comes and goes with its address space is soon a volatile one.
+void Mmu::check_locals() {
+  locals_.check(
+      memory_, state_, [&](u32 vpn) { return global_window_->holds(vpn, true); },
+      [&](u32 vpn, u32 count) {
+        if (count == 1) global_window_->count_invalidation(vpn);
+        global_window_->forget(vpn, count);
+      });
 }
 
 // The walk is always made: it costs little beside the fault, and a table entry may be staler than what is mirrored may
@@ -205,9 +221,10 @@ void Mmu::map_expected() {
 
 bool Mmu::map_around(u32 vpn, const Walk& w) {
   if (!user_ && shares_kernel()) {
-    // Pages that users may see are never global; only the kernel's own tell what kind of kernel it is.
-    if (w.global || !w.user) ++(w.global ? kernel_global_ : kernel_local_);
-    if (!w.global) {
+    // Only the kernel's own pages tell what kind of kernel it is.
+    const bool shared = share(vpn, w);
+    if (shared || !w.user) ++(shared ? kernel_shared_ : kernel_own_);
+    if (!shared) {
       select_window();
       return false;
     }
@@ -224,7 +241,7 @@ bool Mmu::map_around(u32 vpn, const Walk& w) {
   const u32 first = vpn & ~(kSmallGroup - 1);
   for (u32 v = first; v < first + kSmallGroup; ++v) {
     if (table_->load[v] == 0 || window_->holds(v, table_->store[v] != 0) || window_->is_volatile(v)) continue;
-    if (window_ == global_window_.get() && !is_global(v)) continue;
+    if (window_ == global_window_.get() && !share_entry(v)) continue;
     if (!map_run(v)) break;
   }
   return true;
@@ -240,7 +257,7 @@ bool Mmu::map_run(u32 vpn) {
   const u32 low = vpn & ~(reach - 1), high = low + reach;
   const auto joins = [&](u32 v) {
     return table_->load[v] == addend && (table_->store[v] != 0) == writable && !window_->holds(v, writable) &&
-           !window_->is_volatile(v) && (large || !global || is_global(v));
+           !window_->is_volatile(v) && (large || !global || share_entry(v));
   };
   u32 first = vpn, end = vpn + 1;
   while (first > low && joins(first - 1)) --first;

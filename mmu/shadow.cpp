@@ -84,8 +84,10 @@ void Mmu::set_state(const PagingState& state) {
   ++context_.stats.switches;
   ++epoch_;
   ++switch_epoch_;
-  if (!keeps_global(state)) {
+  const bool keeps = keeps_global(state);
+  if (!keeps) {
     ++global_epoch_;
+    kernel_shared_ = kernel_own_ = 0;  // another kernel, perhaps
     if (global_window_ != nullptr) global_window_->doubt();
   }
   state_ = state;
@@ -94,6 +96,7 @@ void Mmu::set_state(const PagingState& state) {
   if (space_->renewed()) merits_[slot_] = Merit{.windowed = windows_mode_ == Windows::kAlways};
   table_ = space_->table(user_);
   if (context_.stats.bytes > budget_) make_room();
+  if (keeps && global_window_ != nullptr) check_locals();
   select_window();
 }
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "mmu/local_pages.h"
 #include "mmu/paging.h"
 #include "mmu/shadow_table.h"
 #include "mmu/space.h"
@@ -157,7 +158,9 @@ class Mmu final : public LayoutWatcher {
   }
   Window* make_window();
   bool room_for_mappings();
-  bool is_global(u32 vpn) const;
+  bool share(u32 vpn, const Walk& walk);
+  bool share_entry(u32 vpn);
+  void check_locals();
   bool map_around(u32 vpn, const Walk& walk);
   bool map_run(u32 vpn);
 
@@ -198,6 +201,7 @@ class Mmu final : public LayoutWatcher {
   WindowBudget mapping_budget_;
   std::unique_ptr<Window> windows_[kSpaces][2];
   std::unique_ptr<Window> global_window_;
+  LocalPages locals_;               // what it shows without G
   std::bitset<1024> global_large_;  // 4 MiB regions of it in which something came from a large page
   Window* window_ = nullptr;        // the current one; null while the empty one serves
   u8* window_base_ = nullptr;       // what GS base must be
@@ -207,7 +211,8 @@ class Mmu final : public LayoutWatcher {
     u32 vpn, slot;
     bool write, valid;
   } expected_ = {};
-  u32 kernel_global_ = 0, kernel_local_ = 0;  // hidden faults of supervisors with CR4.PGE, by the page's G
+  u32 kernel_shared_ = 0,
+      kernel_own_ = 0;  // hidden faults of supervisors with CR4.PGE: could all spaces share the page?
 };
 
 }  // namespace umbra
