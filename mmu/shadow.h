@@ -132,6 +132,8 @@ class Mmu final : public LayoutWatcher {
   // `a` is where the host faulted, in the current window. Async-signal-safe as far as generated code goes: the thread
   // was running that and holds no lock; only the first fault in a space allocates.
   WindowFix fix_fault(Linear a, bool write);
+  // Supervisor code sees one window in all address spaces.
+  bool shares_kernel() const;
   const Window* current_window() const { return window_; }
   void set_mapping_limit(u32 limit) { mapping_budget_.limit = limit; }  // for tests
   u32 mappings() const { return mapping_budget_.used; }
@@ -146,7 +148,6 @@ class Mmu final : public LayoutWatcher {
   void install(u32 vpn, const Walk& walk);
   void install_page(u32 vpn, const Walk& walk, Phys page);
   void fill_group(u32 first, u32 count, u32 vpn, const Walk& walk);
-  bool shares_kernel() const;
   bool keeps_global(const PagingState& next) const;
   void map_expected();
   void select_window();

@@ -118,6 +118,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void demote(Block& block, u32 index);
   void note_refusal(u64 instruction, bool guest_fault);
   bool is_hot(u64 page) const;
+  bool suits_window(const BlockKey& key) const;
   bool fix_window_fault(const Block& block, u32 index, const siginfo_t& info, bool write);
 
   std::unique_ptr<CodeCache> cache_;

@@ -62,7 +62,7 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   draft_.sites = sites_.next();
   draft_.site_count = 0;
   block.first_exit = exits_.used();
-  block.window = windows_ && (key.mode.user() ? key.mode.window() : options_.always_windows || is_hot(page_of(at)));
+  block.window = windows_ && suits_window(key);
   const Made made{by_key_, code_pages_.starts(page_of(at))};
   if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &made : nullptr,
                draft_) == 0) {

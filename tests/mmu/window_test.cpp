@@ -2,12 +2,10 @@
 
 #include <sys/stat.h>
 #include <catch2/catch.hpp>
-#include <csetjmp>
-#include <csignal>
 #include <cstdio>
 #include <vector>
 
-#include "tests/mmu/machine.h"
+#include "tests/mmu/windowed.h"
 
 using namespace umbra;
 using namespace umbra::test;
@@ -29,92 +27,7 @@ u32 host_mappings(const u8* base) {
   return count;
 }
 
-// A guest that runs in a window: a real access, a real SIGSEGV, the fix, and the access again.
-struct Windowed : Machine {
-  enum class Outcome { kDone, kGuestFault, kEmulate };
-  explicit Windowed(u64 ram = kRam) : Machine(ram) { mmu->enable_windows(Mmu::Windows::kAlways); }
-
-  static inline Windowed* running;
-  static inline sigjmp_buf out;
-  static inline WindowFix last;
-  static inline bool writing;
-  static inline Linear at;
-  static void handler(int, siginfo_t* info, void*) {
-    const u64 offset = reinterpret_cast<u64>(info->si_addr) - reinterpret_cast<u64>(running->mmu->window());
-    if (offset >> 32 != 0) std::abort();
-    last = running->mmu->fix_fault(Linear(static_cast<u32>(offset)), writing);
-    siglongjmp(out, 1);  // the base may have changed
-  }
-
-  Outcome access(Linear a, bool write, u8* value = nullptr) {
-    struct sigaction mine {
-    }, old{};
-    mine.sa_sigaction = handler;
-    mine.sa_flags = SA_SIGINFO | SA_NODEFER;
-    sigaction(SIGSEGV, &mine, &old);
-    running = this;
-    writing = write;
-    last = {WindowFix::Kind::kMapped};
-    volatile int tries = 0;
-    sigsetjmp(out, 1);
-    Outcome outcome = Outcome::kDone;
-    if (last.kind == WindowFix::Kind::kMapped) {
-      tries = tries + 1;
-      if (tries > 3) std::abort();
-      volatile u8* p = mmu->window() + a.value;
-      if (write) {
-        *p = value != nullptr ? *value : u8{0x5a};
-      } else {
-        const u8 seen = *p;
-        if (value != nullptr) *value = seen;
-      }
-    } else {
-      outcome = last.kind == WindowFix::Kind::kGuestFault ? Outcome::kGuestFault : Outcome::kEmulate;
-    }
-    sigaction(SIGSEGV, &old, nullptr);
-    return outcome;
-  }
-  bool holds(Linear a, bool write) {
-    return mmu->current_window() != nullptr && mmu->current_window()->holds(page_of(a), write);
-  }
-  // What a window shows must be right to show, by the same rules as for table entries.
-  void check_window_entry(u32 vpn, bool strict) {
-    const Window* w = mmu->current_window();
-    if (w == nullptr || !w->holds(vpn, false)) return;
-    INFO("page " << std::hex << vpn << " user " << mmu->user());
-    REQUIRE_FALSE(w->pending());
-    if (w->holds(vpn, true)) {
-      const Phys code((w->file_page(vpn)) << kPageBits);  // RAM lies at its file offset in these tests
-      REQUIRE_FALSE(memory->has_code(page_of(code)));
-    }
-    if (!strict) return;
-    const Walk truth = probe(*memory, mmu->state(), Linear(vpn << kPageBits));
-    REQUIRE(truth.ok);
-    REQUIRE(memory->file_offset(memory->wrap(truth.address)) >> kPageBits == w->file_page(vpn));
-    if (mmu->user()) REQUIRE(truth.user);
-    if (!w->holds(vpn, true)) return;
-    REQUIRE(truth.dirty);
-    if (mmu->user() || write_protect(mmu->state())) REQUIRE(truth.writable);
-  }
-};
 using Outcome = Windowed::Outcome;
-
-// Paging on: 0x400000 and up through one table, mapped to 0x800000 in reverse order; 0xc0000000 a large global page.
-struct Paged : Windowed {
-  PagingState s;
-  u32 flags = 7;
-  Paged() {
-    poke(0x1000 + 4, 0x2007, 4);
-    poke(0x1000 + 0x300 * 4, 0x183, 4);
-    for (u32 i = 0; i < 1024; ++i) poke(0x2000 + i * 4, (0xbff - i) << 12 | flags, 4);
-    s.cr0 = kCr0Pg | kCr0Wp;
-    s.cr3 = 0x1000;
-    s.cr4 = kCr4Pse | kCr4Pge;
-    mmu->set_state(s);
-  }
-  static Linear at(u32 i) { return Linear(0x400000 + (i << 12)); }
-  u64 pte(u32 i) { return peek(0x2000 + i * 4, 4); }
-};
 
 struct BareWindow {
   std::unique_ptr<PhysicalMemory> memory;
@@ -328,72 +241,6 @@ TEST_CASE("a page that becomes code turns read-only in every window") {
   REQUIRE(m.access(m.at(7), true) == Outcome::kDone);
 }
 
-TEST_CASE("global kernel pages are seen through one window by all address spaces") {
-  Paged m;
-  REQUIRE(m.access(Linear(0xc0005000), true) == Outcome::kDone);
-  const u8* base = m.mmu->window();
-  REQUIRE(m.access(m.at(0), false) == Outcome::kEmulate);  // a user page in the supervisor's eyes
-  PagingState other = m.s;
-  m.poke(0x3000 + 0x300 * 4, 0x183, 4);
-  other.cr3 = 0x3000;
-  m.mmu->set_state(other);
-  REQUIRE(m.mmu->window() == base);
-  REQUIRE(m.holds(Linear(0xc0005000), true));
-  SECTION("INVLPG in another space drops it") {
-    m.mmu->invalidate(Linear(0xc0000000));
-    REQUIRE_FALSE(m.holds(Linear(0xc0005000), false));
-  }
-  SECTION("a code mark made in another space holds") {
-    m.memory->mark_code(5, true);
-    REQUIRE_FALSE(m.holds(Linear(0xc0005000), true));
-    REQUIRE(m.access(Linear(0xc0005000), true) == Outcome::kEmulate);
-  }
-  SECTION("toggling CR4.PGE keeps what the tables still say") {
-    PagingState off = other;
-    off.cr4 &= ~kCr4Pge;
-    u64 entry = 0x1e3;
-    bool loads = false, stores = false;
-    SECTION("the same") { loads = stores = true; }
-    SECTION("moved") { entry = 0x4001e3; }
-    SECTION("gone") { entry = 0x1e2; }
-    SECTION("not global, but the kernel's own") {
-      entry = 0xe3;
-      loads = stores = true;
-    }
-    SECTION("not global, and the users', too") { entry = 0xe7; }
-    SECTION("not accessed") { entry = 0x1c3; }
-    SECTION("not dirty") { entry = 0x1a3; }
-    SECTION("not writable") { entry = 0x1e1; }
-    m.poke(0x3000 + 0x300 * 4, entry, 4);
-    m.mmu->set_state(off);
-    m.mmu->set_state(other);
-    REQUIRE(m.holds(Linear(0xc0005000), false) == loads);
-    REQUIRE(m.holds(Linear(0xc0005000), true) == stores);
-  }
-  SECTION("without G, another space that has it must have it as it was") {
-    m.poke(0x1000 + 0x300 * 4, 0x83, 4);
-    m.s.cr3 = 0x1000;
-    m.mmu->set_state(m.s);
-    m.mmu->invalidate(Linear(0xc0000000));
-    REQUIRE(m.access(Linear(0xc0005000), true) == Outcome::kDone);
-    u64 entry = 0xe3;
-    bool held = false;
-    SECTION("as it is") { held = true; }
-    SECTION("elsewhere") { entry = 0x4000e3; }
-    SECTION("not dirty") { entry = 0xa3; }
-    SECTION("gone") { entry = 0; }
-    m.poke(0x3000 + 0x300 * 4, entry, 4);
-    m.mmu->set_state(other);
-    REQUIRE(m.holds(Linear(0xc0005000), true) == held);
-    REQUIRE(m.holds(Linear(0xc0005000), false) == held);
-  }
-  SECTION("a changed layout drops it") {
-    m.memory->unmap(Phys(0x5000), 0x1000);
-    REQUIRE_FALSE(m.holds(Linear(0xc0005000), false));
-    REQUIRE(m.access(Linear(0xc0005000), false) == Outcome::kEmulate);
-  }
-}
-
 TEST_CASE("watched pages leave every window and do not come back") {
   Paged m;
   const u32 pages[] = {0xc0005, page_of(Paged::at(3))};
@@ -407,72 +254,6 @@ TEST_CASE("watched pages leave every window and do not come back") {
   REQUIRE(m.access(Linear(0xc0005000), false) == Outcome::kEmulate);
   m.mmu->watch({});
   REQUIRE(m.access(Linear(0xc0005000), true) == Outcome::kDone);
-}
-
-TEST_CASE("the kernel's own pages enter the global window, neighbours included; those that users may see do not") {
-  Paged m;
-  // 0x10 and 0x13 are global; 0x11, not global, continues 0x10 in memory; 0x12 does not and is for users, too.
-  m.poke(0x2000 + 0x10 * 4, 0x800163, 4);
-  m.poke(0x2000 + 0x11 * 4, 0x801063, 4);
-  m.poke(0x2000 + 0x12 * 4, 0x900067, 4);
-  m.poke(0x2000 + 0x13 * 4, 0xa00163, 4);
-  for (u32 i = 0x10; i < 0x14; ++i) REQUIRE(m.touch(m.at(i), true));
-  REQUIRE(m.access(m.at(0x10), true) == Outcome::kDone);
-  REQUIRE((m.holds(m.at(0x10), true) && m.holds(m.at(0x11), true) && m.holds(m.at(0x13), true)));
-  REQUIRE_FALSE(m.holds(m.at(0x12), false));
-}
-
-TEST_CASE("pages without G stay in the global window as long as the next address space has the same") {
-  Paged m;
-  for (u32 i = 0; i < 1024; ++i) m.poke(0x2000 + i * 4, (0xbff - i) << 12 | 3, 4);
-  m.poke(0x3000 + 4, m.peek(0x1000 + 4, 4) | 0x20, 4);
-  for (u32 i : {1u, 2u, 40u}) REQUIRE(m.access(m.at(i), i != 2) == Outcome::kDone);
-  const u8* base = m.mmu->window();
-  bool loads = true, stores = true;
-  SECTION("the same") {}
-  SECTION("with another bit for software") {
-    m.poke(0x2000 + 4, m.pte(1) | 0x200, 4);
-    loads = stores = false;
-  }
-  SECTION("moved") {
-    m.poke(0x2000 + 4, m.pte(1) ^ 0x4000, 4);
-    loads = stores = false;
-  }
-  SECTION("not dirty") {
-    m.poke(0x2000 + 4, m.pte(1) & ~u64{0x40}, 4);
-    loads = stores = false;
-  }
-  SECTION("a neighbour's bits") { m.poke(0x2000 + 8, m.pte(2) | 0x40, 4); }
-  SECTION("through another table") {
-    for (u32 i = 0; i < 1024; ++i) m.poke(0x4000 + i * 4, (0xbff - i) << 12 | 0x63, 4);
-    m.poke(0x3000 + 4, 0x4023, 4);
-    loads = stores = false;
-  }
-  m.s.cr3 = 0x3000;
-  m.mmu->set_state(m.s);
-  REQUIRE(m.mmu->window() == base);
-  REQUIRE(m.holds(m.at(1), false) == loads);
-  REQUIRE(m.holds(m.at(1), true) == stores);
-  REQUIRE(m.access(m.at(1), true) == Outcome::kDone);
-  REQUIRE(m.access(m.at(40), true) == Outcome::kDone);
-}
-
-TEST_CASE("kernels that do not use global pages get a window per space") {
-  Paged m;
-  SECTION("without CR4.PGE") {
-    m.s.cr4 = kCr4Pse;
-    m.mmu->set_state(m.s);
-    REQUIRE(m.access(Linear(0xc0005000), true) == Outcome::kDone);
-    REQUIRE(m.access(m.at(0), false) == Outcome::kDone);
-  }
-  SECTION("with CR4.PGE and G clear in many places, after some trials") {
-    for (u32 slot = 2; slot < 10; ++slot) {
-      m.poke(0x1000 + slot * 4, 0x10003 + slot * 0x1000, 4);
-      for (u32 i = 0; i < 1024; ++i) m.poke(0x10000 + slot * 0x1000 + i * 4, i << 12 | 3, 4);
-    }
-    for (u32 i = 0; i < 512; ++i) m.access(Linear(0x800000 + (i << 16)), false);
-    REQUIRE(m.access(m.at(0), false) == Outcome::kDone);
-  }
 }
 
 TEST_CASE("hundreds of scattered address spaces never exceed the mapping budget, and all keep working") {
