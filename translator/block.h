@@ -143,7 +143,6 @@ struct Block {
 
   std::span<Mark> insns() const { return {marks, count}; }
   bool crosses() const { return second_page != ~u64{0}; }
-  u32 end_eip() const { return (key.eip + guest_size) & key.eip_mask(); }
   u32 eip_of(u32 index) const { return key.eip + marks[index].guest; }
 };
 
