@@ -29,6 +29,7 @@ void apply_defaults(Options& o) {
     if (o.serial.empty() && !o.no_defaults)
       o.serial.emplace_back(stdio_given ? "null" : o.monitors.empty() ? "mon:stdio" : "stdio");
   }
+  o.machine.floppy_drive = !o.no_defaults;
   if (!o.no_defaults) {
     if (o.serial.empty()) o.serial.emplace_back("null");
     if (o.parallel.empty()) o.parallel.emplace_back("null");

@@ -57,6 +57,7 @@ struct MachineConfig {
   bool hpet = true;
 
   std::vector<DriveConfig> drives;
+  bool floppy_drive = true;        // a PC has one, with or without a disk
   std::string boot_order = "cad";  // QEMU's letters: a floppy, c disk, d CD, n network
   std::string boot_once;
   bool boot_menu = false;

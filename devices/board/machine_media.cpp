@@ -13,7 +13,7 @@ std::string floppy_name(unsigned n) { return format("floppy%u", n); }
 }  // namespace
 
 Status Machine::open_drives() {
-  fdc_.attach(0, FloppyType::k1440K);  // a PC has a floppy drive, with or without a disk
+  if (config_.floppy_drive) fdc_.attach(0, FloppyType::k1440K);
   for (const DriveConfig& drive : config_.drives)
     if (Status s = open_drive(drive); !s) return s;
   return {};

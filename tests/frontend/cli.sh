@@ -57,6 +57,13 @@ out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info irq\n'; sleep 0.5; prin
   timeout 20 "$umbra" -m 16 -net none -display none -serial mon:stdio 2>&1) || complain "quit must end with 0: $out"
 [[ $out == *"monitor - type"*"IRQ statistics"*" 0: "* ]] || complain "the monitor on mon:stdio said: $out"
 
+# Without defaults there is not even a floppy drive, unless one was given.
+truncate -s 1440K "$dir/floppy"
+out=$(printf 'info block\nquit\n' | timeout 20 "$umbra" -S -nodefaults -display none -monitor stdio 2>&1)
+[[ $out != *floppy* ]] || complain "-nodefaults left a floppy drive: $out"
+out=$(printf 'info block\nquit\n' | timeout 20 "$umbra" -S -nodefaults -fda "$dir/floppy" -display none -monitor stdio 2>&1)
+[[ $out == *floppy0* ]] || complain "-nodefaults -fda gave no floppy drive: $out"
+
 # Streams with names: a port's own, and one that a port and a monitor share.
 out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info name\n'; sleep 0.5; printf 'quit\n'; sleep 1; } |
   timeout 20 "$umbra" -m 16 -name box -display none -chardev stdio,id=c,mux=on -serial chardev:c -mon chardev=c,mode=readline -bios "$roms/demo.bin" \
