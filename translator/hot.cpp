@@ -4,10 +4,9 @@
 // User code: per address space. A sample earns the space credit (Mmu::earn_window); what the space has decided is part
 // of the Mode, so blocks of both lanes exist side by side, and a short program runs what is there for the table lane.
 // Supervisor code: that of a kernel whose window all address spaces share, at once: what was mapped stays, and its code
-// runs for as long as the machine does. Other supervisors' per page of code. Two samples, and the page's blocks are
-// made again. An instruction whose signals keep ending in callouts (devices, code pages, volatile pages, other people's
-// memory) goes back to the table lane alone; one that takes the guest's page faults does so if they come close
-// together.
+// runs for as long as the machine does. Other supervisors' code per page: two samples, and its blocks are made again.
+// An instruction whose signals keep ending in callouts (devices, code pages, volatile pages, other people's memory)
+// goes back to the table lane alone; one that takes the guest's page faults does so if they come close together.
 #include <ucontext.h>
 #include <x86intrin.h>
 

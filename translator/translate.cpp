@@ -214,7 +214,7 @@ void Translator::link(Exit& exit, Block& to) {
   // An interrupt may have come between, or a change of mode.
   BlockKey key = target_key(exit);
   if (exit.far) key.phys = to.key.phys;
-  if (to.key != key || (!exit.far && to.window != from.window)) return;
+  if (to.key != key) return;
   if (to.crosses() || (exit.far && !far_links_.allowed(from.key, spaces_.current()->number())))
     return backend_->give_up(exit);
   backend_->chain(exit, to);
