@@ -118,7 +118,7 @@ u8* Translator::find_code() {
   if (!walk.ok) return nullptr;
   const BlockKey key{memory_.wrap(walk.address).value, linear.value, eip, cpu.s.seg[kCs].limit, mode};
   Block* block = by_key_.find(key);
-  if (block == nullptr) block = translate(key, walk);
+  if (block == nullptr) block = translate(key);
   if (block == nullptr) return nullptr;
   const u32 offset = cache_->offset(block->code);
   if (!spaces_.set(table, cpu.mmu, eip, offset, linear, walk)) return nullptr;

@@ -93,7 +93,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void page_invalidated(Linear address) override { spaces_.page_invalidated(address); }
 
   u8* find_code();
-  Block* translate(const BlockKey& key, const Walk& walk);
+  Block* translate(const BlockKey& key);
   Block* copy(const Block& from, const BlockKey& key);
   void verify(const Block& block, const std::string& offence) const;
   const std::bitset<kPageSize>& checked_in(u64 page) const;

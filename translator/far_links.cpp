@@ -4,27 +4,23 @@
 
 namespace umbra {
 
-FarLinks::Page::Page(const BlockKey& key)
-    : phys(page_of(Phys(key.phys))),
-      linear(key.linear >> kPageBits),
-      eip(key.eip - (key.linear & kPageMask)),
-      cs_limit(key.cs_limit),
-      mode(key.mode.bits()) {}
-
-std::size_t FarLinks::Hash::operator()(const Page& p) const {
-  const u64 h = (p.phys << 32 ^ p.linear) * 0x9e3779b97f4a7c15 ^ (u64{p.mode} << 32 | p.eip) * 0xc2b2ae3d27d4eb4f;
-  return h ^ (h >> 31);
+BlockKey FarLinks::page(BlockKey key) {
+  const u32 offset = key.linear & kPageMask;
+  key.phys -= offset;
+  key.linear -= offset;
+  key.eip -= offset;
+  return key;
 }
 
 bool FarLinks::adopt(const BlockKey& key, u64 table) {
-  const auto [owner, fresh] = owners_.try_emplace(Page(key), table);
+  const auto [owner, fresh] = owners_.try_emplace(page(key), table);
   if (fresh || owner->second == table || owner->second == kShared) return false;
   owner->second = kShared;
   return true;
 }
 
 bool FarLinks::allowed(const BlockKey& from, u64 table) const {
-  const auto owner = owners_.find(Page(from));
+  const auto owner = owners_.find(page(from));
   return owner != owners_.end() && owner->second == table;
 }
 
@@ -32,7 +28,7 @@ bool FarLinks::allowed(const BlockKey& from, u64 table) const {
 void Translator::adopt(const Block& block, const DispatchTable& table) {
   if (!far_links_.adopt(block.key, table.number())) return;
   for (const Block* other : code_pages_.blocks(page_of(Phys(block.key.phys)))) {
-    if (!other->valid || !FarLinks::together(other->key, block.key)) continue;
+    if (!other->valid || FarLinks::page(other->key) != FarLinks::page(block.key)) continue;
     for (const Exit& exit : std::span(other->exits, other->exit_count)) {
       if (!exit.far) continue;
       backend_->unchain(exit);

@@ -8,7 +8,7 @@
 
 #include <unordered_map>
 
-#include "translator/block.h"
+#include "translator/block_index.h"
 
 namespace umbra {
 
@@ -18,21 +18,15 @@ class FarLinks {
   bool adopt(const BlockKey& key, u64 table);
   bool allowed(const BlockKey& from, u64 table) const;
   void clear() { owners_.clear(); }
-  // Blocks that share an owner.
-  static bool together(const BlockKey& a, const BlockKey& b) { return Page(a) == Page(b); }
+  // Of a block that would begin where the page does: blocks that have this in common share an owner.
+  static BlockKey page(BlockKey key);
 
  private:
   static constexpr u64 kShared = 0;
-  struct Page {
-    explicit Page(const BlockKey& key);
-    bool operator==(const Page&) const = default;
-    u64 phys;
-    u32 linear, eip, cs_limit, mode;
-  };
   struct Hash {
-    std::size_t operator()(const Page& p) const;
+    std::size_t operator()(const BlockKey& key) const { return ByKey::hash(key); }
   };
-  std::unordered_map<Page, u64, Hash> owners_;  // table numbers
+  std::unordered_map<BlockKey, u64, Hash> owners_;  // table numbers
 };
 
 }  // namespace umbra

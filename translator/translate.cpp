@@ -27,7 +27,7 @@ void Translator::trace(const Block& block) const {
   }
 }
 
-Block* Translator::translate(const BlockKey& key, const Walk&) {
+Block* Translator::translate(const BlockKey& key) {
   const u64 start = __rdtsc();
   const Phys at(key.phys);
   const u8* host = memory_.host(at);
@@ -78,7 +78,7 @@ Block* Translator::translate(const BlockKey& key, const Walk&) {
   if (!backend_->emit(block, draft_)) {
     blocks_.pop_back();
     flush_now();
-    return translate(key, {});
+    return translate(key);
   }
   sites_.take(draft_.site_count);
   block.marks = marks_.take(block.count);
@@ -203,7 +203,7 @@ Block* Translator::follow(const Exit& exit) {
   if (exit.far || !quiet || !exit.from->valid || log_on(Log::kExec)) return nullptr;
   const BlockKey key = target_key(exit);
   Block* to = by_key_.find(key);
-  if (to == nullptr) to = translate(key, {});
+  if (to == nullptr) to = translate(key);
   return to == nullptr || to->crosses() ? nullptr : to;
 }
 
