@@ -12,18 +12,10 @@ using Kind = DriveConfig::Kind;
 
 struct DeviceRow {
   const char* name;
-  const char* properties;
+  const char* properties;                         // no others are taken
   Status (*add)(Options& o, const Items& items);  // without the name and id=; null: a drive, see connect_drives
   const char* help;
 };
-
-// Every property must be one of `known`.
-Status only(const char* device, const Items& items, std::initializer_list<const char*> known) {
-  for (const KeyValue& kv : items)
-    if (std::ranges::find(known, kv.key) == known.end())
-      return Error{std::string("-device: ") + device + " has no '" + kv.key + "' that can be set here"};
-  return {};
-}
 
 std::string value_of(const Items& items, const char* key) {
   const auto found = std::ranges::find(items, key, &KeyValue::key);
@@ -39,7 +31,6 @@ Result<u64> number_of(const char* device, const Items& items, const char* key, u
 }
 
 Status add_debug_exit(Options& o, const Items& items) {
-  if (Status s = only("isa-debug-exit", items, {"iobase", "iosize"}); !s) return s;
   DebugExitConfig exit;
   const auto port = number_of("isa-debug-exit", items, "iobase", 0xffff, exit.port);
   const auto size = number_of("isa-debug-exit", items, "iosize", 4, exit.size);
@@ -52,7 +43,6 @@ Status add_debug_exit(Options& o, const Items& items) {
 }
 
 Status add_debugcon(Options& o, const Items& items) {
-  if (Status s = only("isa-debugcon", items, {"iobase", "chardev"}); !s) return s;
   const auto port = number_of("isa-debugcon", items, "iobase", 0xffff, o.machine.debugcon_port);
   if (!port) return Error{port.error()};
   if (value_of(items, "chardev").empty()) return Error{"-device: isa-debugcon needs chardev="};
@@ -64,7 +54,6 @@ Status add_debugcon(Options& o, const Items& items) {
 
 // The n-th port of its kind, or the one that index= says.
 Status add_port(const char* device, std::vector<std::string>& ports, std::size_t most, const Items& items) {
-  if (Status s = only(device, items, {"chardev", "index"}); !s) return s;
   const auto index = number_of(device, items, "index", most - 1, ports.size());
   if (!index) return Error{index.error()};
   if (value_of(items, "chardev").empty()) return Error{std::string("-device: ") + device + " needs chardev="};
@@ -78,13 +67,12 @@ Status add_port(const char* device, std::vector<std::string>& ports, std::size_t
 Status add_serial(Options& o, const Items& items) { return add_port("isa-serial", o.serial, 4, items); }
 Status add_parallel(Options& o, const Items& items) { return add_port("isa-parallel", o.parallel, 3, items); }
 
-Status add_test_device(Options& o, const Items& items) {
+Status add_test_device(Options& o, const Items&) {
   o.machine.testdev = true;
-  return only("pc-testdev", items, {});
+  return {};
 }
 
 Status add_vga(Options& o, const Items& items) {
-  if (Status s = only("VGA", items, {"vgamem_mb"}); !s) return s;
   const auto memory = number_of("VGA", items, "vgamem_mb", 16, 16);
   if (!memory || *memory != 16) return Error{"-device: VGA has 16 MiB of memory; only vgamem_mb=16 is supported"};
   o.machine.vga = true;
@@ -133,7 +121,6 @@ Status connect_drive(Options& o, const std::string& text) {
   const Items items = parse_key_values(text);
   const std::string& device = items[0].key == "driver" ? items[0].value : items[0].key;
   const Items properties(items.begin() + 1, items.end());
-  if (Status s = only(device.c_str(), properties, {"id", "drive", "bus", "unit", "bootindex"}); !s) return s;
   auto drive = drive_of(o, device, properties);
   if (!drive) return drive.take_error();
   const auto boot_index = number_of(device.c_str(), properties, "bootindex", 255, 256);
@@ -169,9 +156,13 @@ Status option_device(Options& o, const std::string& text) {
     names.emplace_back(row.name);
     known += std::string(known.empty() ? "" : ", ") + row.name;
     if (name != row.name) continue;
-    if (row.add == nullptr) return o.drive_devices.push_back(text), Status{};
     items.erase(items.begin());
     std::erase_if(items, [](const KeyValue& kv) { return kv.key == "id"; });
+    const Items settable = parse_key_values(row.properties);
+    for (const KeyValue& kv : items)
+      if (std::ranges::count(settable, kv.key, &KeyValue::key) == 0)
+        return Error{"-device: " + name + " has no '" + kv.key + "' that can be set here"};
+    if (row.add == nullptr) return o.drive_devices.push_back(text), Status{};
     return row.add(o, items);
   }
   const std::string near = nearest(name, names);

@@ -143,6 +143,7 @@ TEST_CASE("what libvirt and old scripts add is taken, noted or refused, never ig
            {{"-device", "ide-cd,bus=ide.2"}, "no bus 'ide.2'"},
            {{"-device", "ide-cd,unit=2"}, "0 to 1"},
            {{"-device", "ide-cd,nosuch=2"}, "'nosuch'"},
+           {{"-device", "floppy,bus=ide.0"}, "'bus'"},
            {{"-device", "ide-cd,bus=ide.0,unit=1", "-device", "ide-cd,bus=ide.0,unit=1"}, "no free place"},
            {{"-drive", "file=a,if=none,id=x", "-device", "ide-hd,drive=x", "-device", "ide-hd,drive=x"}, "in use"},
            {{"-device", "isa-serial"}, "needs chardev="},
