@@ -87,9 +87,13 @@ void StreamDev::ready(short revents) {
       ::usleep(50'000);
       return;
     }
-    loop_.forget(in_);
-    // An end of input on stdio is not a hang-up: what the guest says is still wanted.
-    if (in_ == out_) open_ = false;
+    if (in_ == out_) {
+      std::lock_guard lock(mutex_);
+      open_ = false;
+      close_all();
+    } else {  // an end of input on stdio is not a hang-up: what the guest says is still wanted
+      loop_.forget(in_);
+    }
     on_close();
     return;
   }

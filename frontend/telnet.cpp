@@ -20,13 +20,15 @@ class Telnet final : public CharDev {
     };
     if (stream_->connected()) greet();
   }
-  // A byte of 255 is sent twice. Taken is what has gone out whole.
+  // A byte of 255 is sent twice. Taken is what has gone out whole; of a pair one may have.
   std::size_t write(std::span<const u8> bytes) override {
     std::size_t taken = 0;
     for (; taken < bytes.size(); ++taken) {
       const u8 pair[] = {bytes[taken], bytes[taken]};
-      const std::size_t size = bytes[taken] == kIac ? 2 : 1;
-      if (stream_->write({pair, size}) != size) break;
+      const std::size_t size = bytes[taken] == kIac && !half_sent_ ? 2 : 1;
+      const std::size_t done = stream_->write({pair, size});
+      if (done != 0) half_sent_ = done < size;
+      if (done != size) break;
     }
     return taken;
   }
@@ -39,6 +41,7 @@ class Telnet final : public CharDev {
 
   void greet() {
     at_ = At::kText;
+    half_sent_ = false;
     static constexpr u8 kGreeting[] = {kIac, kWill, kEcho,   kIac, kWill, kSuppressGoAhead,
                                        kIac, kWill, kBinary, kIac, kDo,   kBinary};
     stream_->write(kGreeting);
@@ -74,6 +77,7 @@ class Telnet final : public CharDev {
 
   std::unique_ptr<CharDev> stream_;
   At at_ = At::kText;
+  bool half_sent_ = false;
 };
 
 }  // namespace

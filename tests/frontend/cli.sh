@@ -57,6 +57,28 @@ out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info irq\n'; sleep 0.5; prin
   timeout 20 "$umbra" -m 16 -net none -display none -serial mon:stdio 2>&1) || complain "quit must end with 0: $out"
 [[ $out == *"monitor - type"*"IRQ statistics"*" 0: "* ]] || complain "the monitor on mon:stdio said: $out"
 
+# Peers that come and go leave nothing open.
+timeout 20 "$umbra" -S -nodefaults -display none -monitor "unix:$dir/peers,server,nowait" & peers=$!
+left=$(python3 - "$dir/peers" "$(pgrep -P $peers)" <<'END'
+import os, socket, sys, time
+def visit(times):
+    for _ in range(times):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(5)
+            s.connect(sys.argv[1])
+            s.recv(1)
+            s.shutdown(socket.SHUT_WR)
+            while s.recv(4096): pass
+    return len(os.listdir(f"/proc/{sys.argv[2]}/fd"))
+for _ in range(50):
+    if os.path.exists(sys.argv[1]): break
+    time.sleep(0.1)
+print(visit(20) - visit(2))
+END
+) || complain "the monitor did not hang up on a peer that had left"
+[ "$left" = 0 ] || complain "peers that left cost descriptors: $left"
+kill $peers; wait $peers 2>/dev/null
+
 # Without defaults there is not even a floppy drive, unless one was given.
 truncate -s 1440K "$dir/floppy"
 out=$(printf 'info block\nquit\n' | timeout 20 "$umbra" -S -nodefaults -display none -monitor stdio 2>&1)

@@ -50,5 +50,11 @@ TEST_CASE("A byte of 255 goes out twice, and what the far end does not take is n
   CHECK(sent == Bytes{1, 255, 255, 2});
   end.space = 1;
   CHECK(stream->write(Bytes{3, 4}) == 1);
+  sent.clear();
+  end.space = 1;
+  CHECK(stream->write(Bytes{255, 5}) == 0);
+  end.space = 10;
+  CHECK(stream->write(Bytes{255, 5}) == 2);
+  CHECK(sent == Bytes{255, 255, 5});
   CHECK(stream->describe() == "telnet:far");
 }
