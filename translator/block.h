@@ -115,6 +115,7 @@ struct Exit {
   u32 cold = 0;   // offset of the cold path
   u32 eip = 0;
   bool poll = false;     // a backward transfer enters through the poll
+  bool fpu = false;      // the guest's x87 and SSE state is in the host's units
   bool far = false;      // out of the block's page (FarLinks)
   Exit* next = nullptr;  // the next one that leads to the same block
   Block* from = nullptr;
@@ -127,6 +128,7 @@ struct Block {
   u32 guest_size = 0;
   u32 host_size = 0;
   u32 count = 0;  // of instructions
+  u32 poll = 0;   // offset of the entry with the guest's x87 and SSE state in the host's units: the poll comes first
   u32 entry = 0;  // offset of the entry without a poll
   u32 cold = 0;   // offset of the out-of-line part, which cannot fault
   bool valid = true;
@@ -139,7 +141,7 @@ struct Block {
   Mark* marks = nullptr;
   const Relocation* relocations = nullptr;
   u32 relocation_count = 0;
-  u8* code = nullptr;  // starts with the poll
+  u8* code = nullptr;  // starts with fetching the x87 and SSE state, if it is used, then the poll
 
   std::span<Mark> insns() const { return {marks, count}; }
   bool crosses() const { return second_page != ~u64{0}; }

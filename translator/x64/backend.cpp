@@ -129,7 +129,8 @@ void X64Backend::point(u8* field, const u8* target) {
 }
 
 void X64Backend::chain(const Exit& exit, const Block& to) {
-  point(exit.from->code + exit.rel32, to.code + (exit.poll ? 0 : to.entry));
+  const bool fetched = exit.fpu || to.poll == 0;
+  point(exit.from->code + exit.rel32, to.code + (!fetched ? 0 : exit.poll ? to.poll : to.entry));
 }
 
 void X64Backend::unchain(const Exit& exit) { point(exit.from->code + exit.rel32, exit.from->code + exit.cold); }
@@ -137,8 +138,10 @@ void X64Backend::unchain(const Exit& exit) { point(exit.from->code + exit.rel32,
 void X64Backend::give_up(const Exit& exit) { put_jump(exit.from->code + exit.cold, exit.eip, stubs_.dispatch); }
 
 void X64Backend::redirect(const Block& block) {
-  u8 hop[2] = {0xeb, static_cast<u8>(block.entry - 2)};
-  cache_->patch(block.code, hop);
+  for (const u32 at : {0u, block.poll}) {
+    u8 hop[2] = {0xeb, static_cast<u8>(block.entry - at - 2)};
+    cache_->patch(block.code + at, hop);
+  }
   put_jump(block.code + block.entry, block.key.eip, stubs_.miss);
 }
 

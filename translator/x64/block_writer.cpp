@@ -11,6 +11,7 @@ using namespace x86;
 void Writer::find_inner() {
   inner_.fill(kOut);
   is_target_.fill(false);
+  fpu_at_target_.fill(true);
   for (u32 i = 0; i + 1 < block_.count; ++i) {
     const Insn& insn = draft_.insns[i];
     if (!insn.closes_block || !(is_conditional(insn) || is_direct_jump(insn))) continue;
@@ -28,6 +29,8 @@ void Writer::find_inner() {
 void Writer::block() {
   find_inner();
   block_.exit_count = 0;
+  if (uses_fpu()) need_fpu();
+  block_.poll = size();
   a.mov(kEntry32, poll_word());
   block_.entry = size();
   for (u32 i = 0; i < block_.count; ++i) {
@@ -47,7 +50,7 @@ void Writer::instruction() {
   if (is_target_[now_.index]) {
     want_flags();
     a.bind(target_[now_.index]);
-    fpu_checked_ = false;  // perhaps not on that way
+    fpu_checked_ = fpu_checked_ && fpu_at_target_[now_.index];
   }
   mark.host = static_cast<u16>(size());
   mark.flags_saved = false;
@@ -111,21 +114,36 @@ bool Writer::flag_instruction() {
   return true;
 }
 
+bool Writer::fpu_allowed(const Insn& insn) const {
+  const u32 traits = info(insn.op).traits;
+  const Mode mode = block_.key.mode;
+  if ((traits & trait::fpu) != 0 && !mode.x87()) return false;
+  return (traits & trait::sse) == 0 || mode.sse();
+}
+
+// Before a callout sends it away: then it is fetched where the block begins, so that loops need not look.
+bool Writer::uses_fpu() const {
+  for (const Insn& insn : std::span(draft_.insns, block_.count)) {
+    const Lowering lowering = insn.op == Op::kInvalid ? Lowering::callout : info(insn.op).x64;
+    const bool fpu = lowering == Lowering::x87 || lowering == Lowering::sse;
+    if (lowering == Lowering::callout || (fpu && !fpu_allowed(insn))) return false;
+    if (fpu && insn.op != Op::kFwait) return true;
+  }
+  return false;
+}
+
 // x87, MMX and SSE run on the host's units with the guest's state in them. Whatever can raise an unmasked exception,
 // changes control words or shows instruction pointers is a callout, by mode or by its row.
 bool Writer::fpu_instruction() {
   const Insn& insn = *now_.insn;
-  const u32 traits = info(insn.op).traits;
-  const Mode mode = block_.key.mode;
-  if ((traits & trait::fpu) != 0 && !mode.x87()) return false;
-  if ((traits & trait::sse) != 0 && !mode.sse()) return false;
+  if (!fpu_allowed(insn)) return false;
   const RawLayout& r = now_.raw;
   if (r.lock) return false;
   if (insn.op == Op::kFwait) return true;  // every exception is masked
   if (insn.op == Op::kFldcw || insn.op == Op::kLdmxcsr) return load_control_word();
   const bool memory_copied = memory_use(insn, r) != MemoryUse::kNone;
   const bool mask_store = r.map == 1 && r.opcode == 0xf7;  // MASKMOVQ stores through EDI
-  if (mask_store || (r.is_memory() && !memory_copied) || (memory_copied && !mode.lanes())) return false;
+  if (mask_store || (r.is_memory() && !memory_copied) || (memory_copied && !block_.key.mode.lanes())) return false;
   need_fpu();
   return copy();
 }

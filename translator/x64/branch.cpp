@@ -36,6 +36,7 @@ u32 Writer::add_exit(u32 eip) {
   exit.rel32 = size() - 4;
   exit.eip = eip;
   exit.poll = eip <= now_.eip;
+  exit.fpu = fpu_checked_;
   exit.far = !inside_page(eip);
   exit.from = &block_;
   return block_.exit_count++;
@@ -57,6 +58,11 @@ void Writer::exit_if(CondCode cc, u32 eip) {
   a.j(cc, cold.enter);
   cold.index = add_exit(eip);
   later(cold);
+}
+
+Label Writer::inside(u32 index) {
+  fpu_at_target_[index] = fpu_at_target_[index] && fpu_checked_;
+  return target_[index];
 }
 
 bool Writer::branch() {
@@ -87,7 +93,7 @@ bool Writer::conditional() {
   const CondCode code = kCodes[now_.raw.opcode & 15];
   const u8 inner = inner_[now_.index];
   if (inner != kOut) {
-    a.j(code, target_[inner]);
+    a.j(code, inside(inner));
   } else {
     exit_if(code, target());
   }
@@ -169,7 +175,7 @@ bool Writer::jump_or_call() {
   if (to.kind != OperandKind::kRel) {
     dispatch();
   } else if (const u8 inner = inner_[now_.index]; inner != kOut) {
-    a.jmp(target_[inner]);
+    a.jmp(inside(inner));
   } else {
     exit_to(target());
   }

@@ -90,6 +90,7 @@ class Writer {
   bool inside_page(u32 eip) const;
   u32 add_exit(u32 eip);
   void exit_to(u32 eip);
+  Label inside(u32 index);  // to that instruction of this block
   void exit_if(x86::CondCode cc, u32 eip);
   void dispatch();  // EIP in kTarget
   // string.cpp
@@ -119,6 +120,8 @@ class Writer {
   bool xlat();
   // x87, MMX, SSE
   bool fpu_instruction();
+  bool fpu_allowed(const Insn& insn) const;
+  bool uses_fpu() const;
   void need_fpu();
   bool load_control_word();  // x87_control.cpp
 
@@ -144,6 +147,7 @@ class Writer {
   std::array<u8, kMaxBlockInsns> inner_;
   std::array<bool, kMaxBlockInsns> is_target_;
   std::array<Label, kMaxBlockInsns> target_;
+  std::array<bool, kMaxBlockInsns> fpu_at_target_;  // fpu_checked_ on all the ways there
   bool fpu_checked_ = false;
   bool flags_saved_ = false;  // in kSaved, beside RAX, and not in the host's
   bool ended_ = false;        // control has been transferred: nothing falls through
