@@ -56,7 +56,6 @@ std::vector<Block*> CodePages::take_overlapping(u64 number, u32 offset, u32 size
     if (dead && block->valid) hit.push_back(block);
     return dead;
   });
-  page.deaths += static_cast<u32>(hit.size());
   page.bytes.reset();
   for (const Block* block : page.blocks) {
     const Extent e = extent(*block, number);
@@ -84,11 +83,6 @@ bool CodePages::stores_pass_by(u64 number) {
   page.passed_by = 0;
   if (page.patience < kNoMore) page.patience *= 4;
   return true;
-}
-
-u32 CodePages::deaths(u64 number) const {
-  const auto page = pages_.find(number);
-  return page == pages_.end() ? 0 : page->second.deaths;
 }
 
 void CodePages::clear() {

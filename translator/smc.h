@@ -31,16 +31,13 @@ class CodePages {
   // initializer or a dead process left in a page that is data now): better to drop it and let stores run free. Each
   // time that is wrong, more patience is needed.
   bool stores_pass_by(u64 page);
-  // How often blocks of this page died: a page that thrashes is better interpreted.
-  u32 deaths(u64 page) const;
-  void clear();  // forgets blocks; deaths stay
+  void clear();  // forgets blocks; patience stays
 
  private:
   struct Page {
     std::bitset<kPageSize> bytes;
     std::bitset<kPageSize> starts;
     std::vector<Block*> blocks;
-    u32 deaths = 0;
     u32 passed_by = 0;
     u32 patience = 32;
   };

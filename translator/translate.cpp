@@ -7,11 +7,6 @@
 #include "translator/shortcuts.h"
 
 namespace umbra {
-namespace {
-
-constexpr u32 kThrashing = 2000;  // blocks of one page that died: from here on it is interpreted
-
-}  // namespace
 
 void Translator::trace(const Block& block) const {
   log(Log::kInAsm, "block %08x %s, %s lane, at %p", block.key.linear, block.key.mode.user() ? "user" : "supervisor",
@@ -31,7 +26,7 @@ Block* Translator::translate(const BlockKey& key) {
   const u64 start = __rdtsc();
   const Phys at(key.phys);
   const u8* host = memory_.host(at);
-  if (host == nullptr || code_pages_.deaths(page_of(at)) > kThrashing) return nullptr;
+  if (host == nullptr) return nullptr;
   if (!sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns) || !exits_.has_room(kMaxBlockInsns + 1) ||
       !relocations_.has_room(kMostRelocations))
     flush_now();

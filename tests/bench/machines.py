@@ -140,5 +140,5 @@ class Emulator:
 
     def run_rom(self, rom, limit):
         command = [self.program, *self.options, "-m", "16", "-M", "pc", "-nodefaults", "-display", "none", "-bios", rom]
-        command += ["-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=2"]
+        command += ["-vga", "std", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=2"]
         return Run(command, limit, f"{HOME}/{self.name}-rom.log")

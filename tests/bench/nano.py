@@ -1,5 +1,5 @@
-"""Single operations on the bare machine: the ROM nano.asm under every emulator, ticks of its TSC turned into nanoseconds
-by the host's clock."""
+"""Single operations on the bare machine: the ROMs nano.asm and dos.asm under every emulator, ticks of their TSC turned into
+nanoseconds by the host's clock."""
 
 import statistics
 import subprocess
@@ -7,22 +7,25 @@ import subprocess
 import machines
 
 
-def assemble():
-    out = machines.HOME + "/nano.bin"
-    subprocess.run(["nasm", "-f", "bin", "-o", out, "tests/bench/nano.asm"], check=True)
+ROMS = ["nano", "dos"]
+
+
+def assemble(name):
+    out = f"{machines.HOME}/{name}.bin"
+    subprocess.run(["nasm", "-f", "bin", "-o", out, f"tests/bench/{name}.asm"], check=True)
     return out
 
 
-def measure(places, args):
+def measure(name, places, args):
     """{operation: {machine: [ns, …]}}, problems."""
-    rom, found, problems = assemble(), {}, []
+    rom, found, problems = assemble(name), {}, []
     for _ in range(args.runs):
         for place in places:
             run = place.run_rom(rom, args.limit)
             if run.problem:
-                problems.append(f"{place.name}: nano: {run.problem}")
-            for name, ns in operations_of(run).items():
-                found.setdefault(name, {}).setdefault(place.name, []).append(ns)
+                problems.append(f"{place.name}: {name}: {run.problem}")
+            for operation, ns in operations_of(run).items():
+                found.setdefault(operation, {}).setdefault(place.name, []).append(ns)
     return found, problems
 
 
