@@ -173,6 +173,10 @@ void Machine::wire_ports() {
     parallel_.back()->connect(config_.parallel[i].get());
     ports_.add(port::kParallel[i], 3, *parallel_.back(), kParallelNames[i]);
   }
+  const auto has = [](const auto& ports, std::size_t n) { return n < ports.size() && ports[n] != nullptr; };
+  pm_.set_ports({.parallel = has(config_.parallel, 0),
+                 .serial_a = has(config_.serial, 0),
+                 .serial_b = has(config_.serial, 1)});
   if (config_.testdev) {
     testdev_ = std::make_unique<TestDevice>(
         [this](unsigned n, bool level) {

@@ -8,7 +8,13 @@ constexpr u8 kSmramOpen = 0x40, kSmramClosed = 0x20, kSmramLocked = 0x10;
 
 }  // namespace
 
-I440fx::I440fx() : PciFunction({.vendor = 0x8086, .device = 0x1237, .class_code = 0x060000, .revision = 2}) {
+I440fx::I440fx()
+    : PciFunction({.vendor = 0x8086,
+                   .device = 0x1237,
+                   .class_code = 0x060000,
+                   .revision = 2,
+                   .subsystem_vendor = 0x1af4,
+                   .subsystem = 0x1100}) {
   define(0x50, 4, 0, 0xffffffff);  // PMCCFG, DETURBO, DBC
   define(0x54, 4, 0, 0xffffffff);  // AXC, DRT
   define(0x58, 1, 0, 0xff);        // DRAMC… timing

@@ -28,7 +28,7 @@ PciFunction::PciFunction(const PciIds& ids) {
   define(0x00, 2, ids.vendor, 0);
   define(0x02, 2, ids.device, 0);
   define(kCommand, 2, 0, kCommandWritable);
-  define(kStatus, 2, 0, 0);
+  define(kStatus, 2, ids.status, 0);
   define_clear_on_one(kStatus, 2, kStatusClearOnOne);
   define(0x08, 4, ids.class_code << 8 | ids.revision, 0);
   define(0x0c, 1, 0, 0xff);  // cache line size

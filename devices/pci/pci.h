@@ -27,6 +27,7 @@ struct PciIds {
   u16 subsystem = 0;
   u8 interrupt_pin = 0;  // 0 none, 1 INTA# … 4 INTD#
   bool multifunction = false;
+  u16 status = 0;  // DEVSEL# timing and capabilities
 };
 
 enum class PciSpace : u8 { kIo, kMemory };
@@ -41,6 +42,9 @@ struct PciRange {
   bool rom = false;       // `ram` is not writable
   const char* name = "";  // for the monitor
 };
+
+// The usual values of the status register.
+inline constexpr u16 kMediumDevsel = 0x0200, kFastBackToBack = 0x0080;
 
 class PciFunction {
  public:

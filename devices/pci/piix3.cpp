@@ -12,7 +12,13 @@ constexpr u16 kRoutable = 0xdef8;  // 3–7, 9–12, 14, 15
 }  // namespace
 
 Piix3::Piix3(LineSink& isa_irqs, Line reset)
-    : PciFunction({.vendor = 0x8086, .device = 0x7000, .class_code = 0x060100, .multifunction = true}),
+    : PciFunction({.vendor = 0x8086,
+                   .device = 0x7000,
+                   .class_code = 0x060100,
+                   .subsystem_vendor = 0x1af4,
+                   .subsystem = 0x1100,
+                   .multifunction = true,
+                   .status = kMediumDevsel}),
       isa_(isa_irqs),
       reset_(reset) {
   define(0x4c, 1, 0x4d, 0xff);      // ISA recovery

@@ -16,7 +16,8 @@ class Piix3Ide final : public Device, public PciFunction {
                      .device = 0x7010,
                      .class_code = 0x010180,
                      .subsystem_vendor = 0x1af4,
-                     .subsystem = 0x1100}),
+                     .subsystem = 0x1100,
+                     .status = kMediumDevsel | kFastBackToBack}),
         grant_bus_(std::move(grant_bus)) {
     add_io_bar(4, 16, bus_master, "bus master ide");
     define(0x40, 4, 0x80008000, 0xffffffff);  // IDETIM: both channels decode, timings hold what is written

@@ -24,7 +24,8 @@ Piix4Pm::Piix4Pm(Clock& clock, Line sci, std::function<void(Sleep)> sleep)
                    .revision = 3,
                    .subsystem_vendor = 0x1af4,
                    .subsystem = 0x1100,
-                   .interrupt_pin = 1}),
+                   .interrupt_pin = 1,
+                   .status = kMediumDevsel | kFastBackToBack}),
       clock_(clock),
       sci_(sci),
       sleep_(std::move(sleep)),
@@ -34,9 +35,14 @@ Piix4Pm::Piix4Pm(Clock& clock, Line sci, std::function<void(Sleep)> sleep)
   define(kPmRegMisc, 1, 0, 1);
   define(kSmbBase, 4, 1, 0xfff0);
   define(kSmbHostConfig, 1, 0x09, 0x0f);
-  define(0x5f, 1, 0x10, 0xff);  // DEVRESB, DEVRESE… : which ports the PIIX4 would decode, all present
+  set_ports({});
+}
+
+// DEVRESB, DEVRESE and their neighbours, where firmware's DSDT looks which ports there are.
+void Piix4Pm::set_ports(const Ports& ports) {
+  define(0x5f, 1, ports.parallel ? 0x90 : 0x10, 0xff);
   define(0x63, 1, 0x60, 0xff);
-  define(0x67, 1, 0x98, 0xff);
+  define(0x67, 1, (ports.serial_a ? 0x08u : 0u) | (ports.serial_b ? 0x90u : 0u), 0xff);
 }
 
 void Piix4Pm::reset() {

@@ -22,6 +22,11 @@ class Piix4Pm final : public Device, public PciFunction {
   void reset() override;
   void state(Archive& a) override;
 
+  struct Ports {
+    bool parallel = false, serial_a = false, serial_b = false;
+  };
+  void set_ports(const Ports& ports);  // that the board has; known from the next reset on
+
   void power_button();
   void rtc_interrupt();    // IRQ8 goes up
   bool rtc_wakes() const;  // that would end S3

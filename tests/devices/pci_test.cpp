@@ -114,6 +114,27 @@ TEST_CASE("Identity cannot be written, status bits are cleared by ones") {
   CHECK((r.config(3, 0, 6, 2) & 8) != 0);
 }
 
+TEST_CASE("Status and subsystem of the chipset's functions are those of QEMU's board") {
+  PciRig r;
+  CHECK(r.config(1, 0, 6, 2) == 0x0200);  // medium DEVSEL#
+  CHECK(r.config(1, 1, 6, 2) == 0x0280);  // and fast back-to-back
+  CHECK(r.config(1, 3, 6, 2) == 0x0280);
+  r.config(1, 3, 6, 0xffff, 2);
+  CHECK(r.config(1, 3, 6, 2) == 0x0280);
+  for (const unsigned function : {0u, 1u, 3u}) CHECK(r.config(1, function, 0x2c) == 0x11001af4);
+  CHECK(r.config(0, 0, 0x2c) == 0x11001af4);
+}
+
+TEST_CASE("The power management function says which ports the board has") {
+  PciRig r;
+  CHECK(r.config(1, 3, 0x5f, 1) == 0x10);
+  CHECK(r.config(1, 3, 0x67, 1) == 0x00);
+  r.pm.set_ports({.parallel = true, .serial_a = true});
+  r.pm.reset();
+  CHECK(r.config(1, 3, 0x5f, 1) == 0x90);
+  CHECK(r.config(1, 3, 0x67, 1) == 0x08);
+}
+
 TEST_CASE("PIRQ routing: off at reset, then to the ISA interrupt, shared by several slots") {
   PciRig r;
   REQUIRE(Piix3::pirq_of(3, 0) == 2);
