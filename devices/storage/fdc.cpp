@@ -18,6 +18,9 @@ const Fdc::Command Fdc::kCommands[] = {
     {0x1f, 0x09, 9, &Fdc::write_data},       // WRITE DELETED DATA
     {0x9f, 0x02, 9, &Fdc::read_data},        // READ TRACK
     {0x1f, 0x16, 9, &Fdc::read_data},        // VERIFY
+    {0x1f, 0x11, 9, &Fdc::scan},             // SCAN EQUAL
+    {0x1f, 0x19, 9, &Fdc::scan},             // SCAN LOW OR EQUAL
+    {0x1f, 0x1d, 9, &Fdc::scan},             // SCAN HIGH OR EQUAL
     {0xbf, 0x0d, 6, &Fdc::format_track},     //
     {0xbf, 0x0a, 2, &Fdc::read_id},          //
     {0xff, 0x03, 3, &Fdc::specify},          //
@@ -285,8 +288,9 @@ void Fdc::sense_interrupt() {
     if (!seek_over_[n]) continue;
     seek_over_[n] = false;
     const bool exists = n < kDrives && drives_[n].type() != FloppyType::kNone;
-    // A drive that is not there never finds track 0.
-    const u8 st0 = static_cast<u8>(kSeekEnd | n | (exists ? 0 : kAbnormal | kEquipmentCheck));
+    // A drive that is not there never finds track 0; nothing else tells whether heads have moved.
+    const bool lost = to_track_0_[n] && !exists;
+    const u8 st0 = static_cast<u8>(kSeekEnd | n | (lost ? kAbnormal | kEquipmentCheck : 0));
     return result({st0, cylinder_[n]});
   }
   result({kInvalid});
@@ -295,7 +299,7 @@ void Fdc::sense_interrupt() {
 void Fdc::start_seek(unsigned n, u8 track) {
   reset_polls_ = 0;
   seeking_[n] = true;
-  seek_over_[n] = false;
+  seek_over_[n] = to_track_0_[n] = false;
   seek_target_[n] = track;
   const u8 here = n < kDrives ? drives_[n].track : 0;
   delay_.after(kSeekDelay + kStepDelay * static_cast<u64>(std::abs(int{track} - int{here})));
@@ -312,7 +316,11 @@ void Fdc::seek_done() {
   }
 }
 
-void Fdc::recalibrate() { start_seek(fifo_[1] & 3, 0); }
+void Fdc::recalibrate() {
+  start_seek(fifo_[1] & 3, 0);
+  to_track_0_[fifo_[1] & 3] = true;
+}
+
 void Fdc::seek() { start_seek(fifo_[1] & 3, fifo_[2]); }
 
 void Fdc::relative_seek() {
@@ -324,6 +332,7 @@ void Fdc::relative_seek() {
 
 void Fdc::read_id() {
   phase_ = Phase::kWaiting;
+  control_mark_ = implied_seek_ = false;
   reset_polls_ = 0;
   delay_.after(kStartDelay);
 }
@@ -360,18 +369,20 @@ void Fdc::state(Archive& a) {
   a("fifo", fifo_)("fifo_count", fifo_count_)("fifo_read", fifo_read_)("specify", specify_)("config", config_);
   a("pretrack", pretrack_)("perpendicular", perpendicular_)("lock", lock_)("last_eot", last_eot_);
   a("reset_polls", reset_polls_)("seeking", seeking_)("seek_over", seek_over_)("seek_target", seek_target_);
+  a("to_track_0", to_track_0_)("control_mark", control_mark_)("order", order_);
   a("cylinder", cylinder_)("job", job_)("c", c_)("h", h_)("sector", sector_)("eot", eot_)("left", left_);
   a("terminal_count", terminal_count_)("implied_seek", implied_seek_)("position", position_)("buffer", buffer_)("delay",
                                                                                                                 delay_);
   a("drive0", drives_[0])("drive1", drives_[1]);
   if (!a.loading()) return;
-  bool fits = phase_ <= Phase::kResult && job_ <= Job::kFormat && reset_polls_ <= 4 && r_.rate <= 3;
+  bool fits = phase_ <= Phase::kResult && job_ <= Job::kScan && reset_polls_ <= 4 && r_.rate <= 3;
   fits = fits && fifo_count_ <= kFifo && fifo_read_ <= fifo_count_ &&
          (phase_ != Phase::kResult || fifo_read_ < fifo_count_);
   fits = fits && (phase_ != Phase::kCommand || fifo_count_ == 0 || fifo_count_ < decode(fifo_[0]).length);
   const bool moving = phase_ == Phase::kToHost || phase_ == Phase::kFromHost;
   fits = fits && phase_ != Phase::kMedium && (moving ? position_ < unit_size() : position_ <= kSectorSize);
-  fits = fits && (!moving || (job_ != Job::kNone && job_ != Job::kVerify && writing() == (phase_ == Phase::kFromHost)));
+  fits =
+      fits && (!moving || (job_ != Job::kNone && job_ != Job::kVerify && from_host() == (phase_ == Phase::kFromHost)));
   a.require(fits, "the floppy controller's phase");
   if (fits && !a.failed()) return;
   idle();

@@ -1,7 +1,8 @@
 // The floppy disk controller: Intel 82077AA/82078 datasheet, PC-AT mode, two drives. Commands are taken byte by byte
 // (command phase), worked on with small delays of the machine's clock, moved over DMA or byte by byte (execution
-// phase), and answered (result phase). Sectors have 512 bytes, as images do. Left out: SCAN, the 82078's SAVE, RESTORE
-// and OPTION, deleted data marks (written as plain data). Implied seek is on after power-on, as on QEMU.
+// phase), and answered (result phase). Sectors have 512 bytes, as images do, and FM is taken for MFM. Images cannot
+// hold deleted data marks: those last as long as the disk is in the drive. Left out: the 82078's SAVE, RESTORE and
+// OPTION. Implied seek is on after power-on, as on QEMU.
 #pragma once
 
 #include "devices/device.h"
@@ -35,7 +36,7 @@ class Fdc final : public Device, public DmaRequester {
 
  private:
   enum class Phase : u8 { kCommand, kWaiting, kToHost, kFromHost, kMedium, kResult };
-  enum class Job : u8 { kNone, kRead, kReadDeleted, kReadTrack, kVerify, kWrite, kFormat };
+  enum class Job : u8 { kNone, kRead, kReadDeleted, kReadTrack, kVerify, kWrite, kWriteDeleted, kFormat, kScan };
   struct Command {
     u8 mask, code;
     u8 length;  // of the command phase, opcode included
@@ -81,6 +82,7 @@ class Fdc final : public Device, public DmaRequester {
   void power_down();
   void read_data();
   void write_data();
+  void scan();
   void format_track();
   void begin(Job job);
   void execute();
@@ -90,6 +92,9 @@ class Fdc final : public Device, public DmaRequester {
   void store();
   void write_sector(u8 cylinder, u8 sector);
   void sector_arrived();
+  void skip_sector();
+  void put_in(const u8* data, u32 size);
+  void sector_scanned();
   void data_complete();
   void sector_stored();
   void format_sector();
@@ -97,7 +102,11 @@ class Fdc final : public Device, public DmaRequester {
   void finish(u8 st0, u8 st1, u8 st2);
   u8 take_byte();
   void give_byte(u8 value);
-  bool writing() const { return job_ == Job::kWrite || job_ == Job::kFormat; }
+  bool writing() const { return job_ == Job::kWrite || job_ == Job::kWriteDeleted || job_ == Job::kFormat; }
+  bool from_host() const { return writing() || job_ == Job::kScan; }
+  u64 lba(const FloppyFormat& format, u8 cylinder, u8 sector) const {
+    return (u64{cylinder} * format.heads + h_) * format.sectors + sector - 1;
+  }
   u32 unit_size() const { return job_ == Job::kFormat ? 4 : kSectorSize; }
   bool non_dma() const { return (specify_[1] & 1) != 0 || dma_ == nullptr; }
   void set_dreq(bool level);
@@ -128,15 +137,18 @@ class Fdc final : public Device, public DmaRequester {
   u8 perpendicular_ = 0;
   bool lock_ = false;
   u8 last_eot_ = 0;
-  u8 reset_polls_ = 0;      // SENSE INTERRUPT STATUS answers due after a reset
-  bool seeking_[4] = {};    // drive n's heads are moving
-  bool seek_over_[4] = {};  // … and have arrived: to be told by SENSE INTERRUPT STATUS
+  u8 reset_polls_ = 0;       // SENSE INTERRUPT STATUS answers due after a reset
+  bool seeking_[4] = {};     // drive n's heads are moving
+  bool seek_over_[4] = {};   // … and have arrived: to be told by SENSE INTERRUPT STATUS
+  bool to_track_0_[4] = {};  // … by RECALIBRATE
   u8 seek_target_[4] = {};
   u8 cylinder_[4] = {};  // what the controller thinks: PCN
 
   Job job_ = Job::kNone;
   u8 c_ = 0, h_ = 0, sector_ = 0, eot_ = 0;
-  u8 left_ = 0;  // sectors to format, or to verify when the command counts them
+  u8 left_ = 0;                // sectors to format, or to verify when the command counts them
+  bool control_mark_ = false;  // a sector had the other kind of mark
+  i8 order_ = 0;               // SCAN: the disk's bytes are equal so far, or before (-1) or after (1) the host's
   bool terminal_count_ = false;
   bool implied_seek_ = false;  // the heads have moved for this command
   u32 position_ = 0;           // in the buffer

@@ -12,7 +12,8 @@ inline constexpr u8 kSeekEnd = 0x20, kEquipmentCheck = 0x10, kNotReady = 0x08;  
 inline constexpr u8 kEndOfCylinder = 0x80, kDataError = 0x20, kNoData = 0x04;            // ST1
 inline constexpr u8 kNotWritable = 0x02, kMissingMark = 0x01;                            // ST1
 inline constexpr u8 kControlMark = 0x40, kDataFieldError = 0x20, kWrongCylinder = 0x10;  // ST2
-inline constexpr u8 kMultiTrack = 0x80;                                                  // in an opcode
+inline constexpr u8 kScanEqual = 0x08, kScanNotSatisfied = 0x04;                         // ST2
+inline constexpr u8 kMultiTrack = 0x80, kSkip = 0x20;                                    // in an opcode
 inline constexpr u8 kImpliedSeek = 0x40, kNoPolling = 0x10, kFifoOff = 0x20;             // CONFIGURE
 inline constexpr u8 kSectorSizeCode = 2;                                                 // N: 128 << 2 bytes
 

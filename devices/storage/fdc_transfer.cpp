@@ -23,12 +23,13 @@ void Fdc::read_data() {
   }
 }
 
-void Fdc::write_data() { begin(Job::kWrite); }
+void Fdc::write_data() { begin((fifo_[0] & 0x1f) == 0x09 ? Job::kWriteDeleted : Job::kWrite); }
+void Fdc::scan() { begin(Job::kScan); }
 void Fdc::format_track() { begin(Job::kFormat); }
 
 void Fdc::begin(Job job) {
   job_ = job;
-  terminal_count_ = false;
+  terminal_count_ = control_mark_ = false;
   implied_seek_ = false;
   position_ = 0;
   reset_polls_ = 0;
@@ -108,21 +109,31 @@ bool Fdc::advance() {
 
 void Fdc::fetch() {
   FloppyDrive& drive = *selected();
-  const FloppyFormat& format = *drive.format();
-  const u64 lba = (u64{c_} * format.heads + h_) * format.sectors + sector_ - 1;
+  const u64 at = lba(*drive.format(), c_, sector_);
+  if (job_ != Job::kReadTrack && drive.deleted(at) != (job_ == Job::kReadDeleted)) {
+    control_mark_ = true;
+    if ((fifo_[0] & kSkip) != 0) return skip_sector();
+  }
+  order_ = 0;
   phase_ = Phase::kMedium;
-  if (lba >= drive.medium()->sectors()) {  // an image that is shorter than its format
+  if (at >= drive.medium()->sectors()) {  // an image that is shorter than its format
     std::memset(buffer_, 0, sizeof buffer_);
     return sector_arrived();
   }
-  drive.medium()->read(lba, 1, buffer_, when_done([this](BlockStatus status) {
+  drive.medium()->read(at, 1, buffer_, when_done([this](BlockStatus status) {
                          if (status != BlockStatus::kOk) return finish(kAbnormal, kDataError, kDataFieldError);
                          sector_arrived();
                        }));
 }
 
+void Fdc::skip_sector() {
+  if (!advance()) return finish(0, 0, job_ == Job::kScan ? kScanNotSatisfied : 0);
+  next_sector();
+}
+
 void Fdc::sector_arrived() {
   if (job_ != Job::kVerify) return offer();
+  if (control_mark_ && (fifo_[0] & kSkip) == 0) return finish(0, 0, 0);
   const bool counted = (fifo_[1] & 0x80) != 0;
   const bool more = advance();
   if (counted ? --left_ == 0 || !more : !more) return finish(0, 0, 0);
@@ -132,7 +143,7 @@ void Fdc::sector_arrived() {
 // Asks the host to move the buffer (or, formatting, four bytes of address).
 void Fdc::offer() {
   position_ = 0;
-  phase_ = writing() ? Phase::kFromHost : Phase::kToHost;
+  phase_ = from_host() ? Phase::kFromHost : Phase::kToHost;
   if (non_dma())
     set_interrupt(true);
   else
@@ -147,7 +158,7 @@ std::size_t Fdc::dma_transfer(u8* data, std::size_t size, bool to_memory, bool t
     if (to_memory)
       std::memcpy(data + moved, buffer_ + position_, n);
     else
-      std::memcpy(buffer_ + position_, data + moved, n);
+      put_in(data + moved, n);
     moved += n;
     position_ += n;
     terminal_count_ = terminal_count && moved == size;
@@ -155,6 +166,17 @@ std::size_t Fdc::dma_transfer(u8* data, std::size_t size, bool to_memory, bool t
   }
   if (phase_ != Phase::kToHost && phase_ != Phase::kFromHost) set_dreq(false);
   return moved;
+}
+
+// What the host gives goes into the sector or, scanning, is held against it: FFh on either side fits anything.
+void Fdc::put_in(const u8* data, u32 size) {
+  u8* const at = buffer_ + position_ % kSectorSize;
+  if (job_ != Job::kScan) {
+    std::memcpy(at, data, size);
+    return;
+  }
+  for (u32 i = 0; i < size && order_ == 0; ++i)
+    if (at[i] != data[i] && at[i] != 0xff && data[i] != 0xff) order_ = at[i] < data[i] ? -1 : 1;
 }
 
 u8 Fdc::take_byte() {
@@ -166,8 +188,8 @@ u8 Fdc::take_byte() {
 }
 
 void Fdc::give_byte(u8 value) {
-  buffer_[position_++ % kSectorSize] = value;
-  if (position_ < unit_size()) return;
+  put_in(&value, 1);
+  if (++position_ < unit_size()) return;
   set_interrupt(false);
   data_complete();
 }
@@ -175,11 +197,24 @@ void Fdc::give_byte(u8 value) {
 // The host has moved a whole sector, or as much of it as it wanted.
 void Fdc::data_complete() {
   if (job_ == Job::kFormat) return position_ < 4 ? finish(0, 0, 0) : format_sector();
-  if (job_ == Job::kWrite) return store();
+  if (job_ == Job::kScan) return sector_scanned();
+  if (writing()) return store();
+  if (control_mark_ && (fifo_[0] & kSkip) == 0) return finish(0, 0, 0);  // at the sector that had the mark
   const bool more = advance();
-  if (job_ == Job::kReadDeleted) return finish(0, 0, kControlMark);  // no sector here is marked as deleted
   if (terminal_count_) return finish(0, 0, 0);
   if (!more) return finish(kAbnormal, kEndOfCylinder, 0);
+  next_sector();
+}
+
+void Fdc::sector_scanned() {
+  const u8 kind = fifo_[0] & 0x1f;  // 11h equal, 19h low or equal, 1Dh high or equal
+  const bool met = order_ == 0 || (kind == 0x19 && order_ < 0) || (kind == 0x1d && order_ > 0);
+  if (met) return finish(0, 0, order_ == 0 ? kScanEqual : 0);
+  const bool marked = control_mark_ && (fifo_[0] & kSkip) == 0;
+  const bool every_other = fifo_[8] == 2 && sector_ != eot_;
+  if (terminal_count_ || marked) return finish(0, 0, kScanNotSatisfied);
+  if (!advance()) return finish(0, 0, kScanNotSatisfied);
+  if (every_other && !advance()) return finish(0, 0, kScanNotSatisfied);
   next_sector();
 }
 
@@ -191,13 +226,13 @@ void Fdc::store() {
 void Fdc::write_sector(u8 cylinder, u8 sector) {
   FloppyDrive* drive = selected();
   if (drive == nullptr || drive->format() == nullptr) return finish(kAbnormal, kMissingMark, 0);
-  const FloppyFormat& format = *drive->format();
-  const u64 lba = (u64{cylinder} * format.heads + h_) * format.sectors + sector - 1;
+  const u64 at = lba(*drive->format(), cylinder, sector);
   // An image may be shorter than its format; what it does not have cannot be written.
-  if (lba >= drive->medium()->sectors()) return finish(kAbnormal, kDataError, kDataFieldError);
+  if (at >= drive->medium()->sectors()) return finish(kAbnormal, kDataError, kDataFieldError);
   phase_ = Phase::kMedium;
-  drive->medium()->write(lba, 1, buffer_, when_done([this](BlockStatus status) {
+  drive->medium()->write(at, 1, buffer_, when_done([this, drive, at](BlockStatus status) {
                            if (status != BlockStatus::kOk) return finish(kAbnormal, kDataError, kDataFieldError);
+                           drive->set_deleted(at, job_ == Job::kWriteDeleted);
                            sector_stored();
                          }));
 }
@@ -230,6 +265,7 @@ void Fdc::finish(u8 st0, u8 st1, u8 st2) {
   if (r_.dreq) set_dreq(false);
   const u8 seek = implied_seek_ ? kSeekEnd : 0;
   const u8 address = static_cast<u8>((fifo_[1] & 3) | h_ << 2);
+  if (control_mark_) st2 |= kControlMark;
   result({static_cast<u8>(st0 | seek | address), st1, st2, c_, h_, sector_, kSectorSizeCode}, true);
 }
 

@@ -1,10 +1,12 @@
-// A floppy drive and the disk in it. The format is told by the image's size; what is smaller than a standard format
-// and matches none is the start of a 1.44 MB disk whose rest reads as zeros (boot sectors and small test images).
+// A floppy drive and the disk in it. The format is told by the image's size; what matches none is the start of a 1.44
+// or a 2.88 MB disk whose rest reads as zeros (boot sectors and small test images).
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "cpu/base/archive.h"
+#include "cpu/base/bits.h"
 #include "cpu/base/result.h"
 #include "devices/storage/block.h"
 
@@ -19,6 +21,8 @@ struct FloppyFormat {
   u8 rates;         // bit n: readable at data rate n (0: 500, 1: 300, 2: 250 kb/s, 3: 1 Mb/s)
   FloppyType type;  // of the drive it is usually in
 };
+
+inline constexpr u32 kMostSectors = 80 * 2 * 48;
 
 // Null if no floppy disk is that large.
 const FloppyFormat* floppy_format(u64 total_sectors);
@@ -38,12 +42,15 @@ class FloppyDrive {
   bool changed = true;  // the disk-change line: set until the heads step with a disk in
 
   void step_to(u8 target);
+  bool deleted(u64 lba) const { return bit(marks_[lba / 8], lba % 8); }
+  void set_deleted(u64 lba, bool on) { marks_[lba / 8] = with_bit(marks_[lba / 8], lba % 8, on); }
   void state(Archive& a);
 
  private:
   FloppyType type_ = FloppyType::kNone;
   std::unique_ptr<BlockDevice> medium_;
   const FloppyFormat* format_ = nullptr;
+  std::array<u8, kMostSectors / 8> marks_{};  // a bit for each sector written as deleted data
 };
 
 }  // namespace umbra

@@ -2,123 +2,12 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "devices/storage/fdc.h"
-#include "tests/devices/ide_rig.h"
+#include "tests/devices/fdc_rig.h"
 #include "tests/devices/state_check.h"
 
 using namespace umbra;
 
 namespace {
-
-// The 8237's side, as devices/dma.h tells it.
-struct FakeDma final : DmaLine {
-  Fdc* fdc = nullptr;
-  std::vector<u8> memory = std::vector<u8>(65536);
-  u32 at = 0, left = 0;
-  bool to_memory = true;
-  bool dreq = false, busy = false;
-
-  void program(u32 count, bool into_memory) {
-    at = 0;
-    left = count;
-    to_memory = into_memory;
-    serve();
-  }
-  void set_dreq(bool level) override {
-    dreq = level;
-    serve();
-  }
-  void serve() {
-    if (busy) return;
-    busy = true;
-    while (dreq && left > 0) {
-      const u32 size = std::min(left, 100u);  // in odd parts
-      const auto n = static_cast<u32>(fdc->dma_transfer(memory.data() + at, size, to_memory, size == left));
-      REQUIRE(n <= size);
-      at += n;
-      left -= n;
-      if (n == 0) break;
-    }
-    busy = false;
-  }
-};
-
-struct FdcRig {
-  FakeTime time;
-  Clock clock{time};
-  LevelSpy lines;
-  Fdc fdc{clock, Line(lines, 6)};
-  FakeDma dma;
-  SlowMedium* disk = nullptr;
-
-  explicit FdcRig(u32 sectors = 2880) {
-    dma.fdc = &fdc;
-    fdc.connect_dma(dma);
-    if (sectors != 0) disk = &insert(0, sectors);
-    fdc.reset();
-  }
-  SlowMedium& insert(unsigned n, u32 sectors) {
-    auto medium = std::make_unique<SlowMedium>(sectors);
-    SlowMedium& m = *medium;
-    for (u64 s = 0; s < sectors; ++s)
-      for (u32 i = 0; i < kSectorSize; ++i) m.data[s * kSectorSize + i] = IdeRig::pattern(s, i);
-    REQUIRE(fdc.insert(n, std::move(medium)));
-    return m;
-  }
-  u8 in(u32 reg) { return static_cast<u8>(fdc.registers().read(reg, 1)); }
-  void out(u32 reg, u8 value) { fdc.registers().write(reg, value, 1); }
-  u8 msr() { return in(4); }
-  bool irq() { return lines.level[6]; }
-  void wait() {
-    for (int i = 0; i < 10 && clock.next_deadline() != kNever; ++i) {
-      time.set(std::max(time.now(), clock.next_deadline()));
-      clock.run_due();
-    }
-  }
-  void command(std::initializer_list<u8> bytes) {
-    for (u8 b : bytes) {
-      REQUIRE((msr() & 0xc0) == 0x80);
-      out(5, b);
-    }
-  }
-  std::vector<u8> results() {
-    std::vector<u8> all;
-    while ((msr() & 0xd0) == 0xd0) all.push_back(in(5));
-    REQUIRE(all.size() <= 16);
-    return all;
-  }
-  void start() {  // out of reset, as a BIOS does it
-    out(2, 0x08);
-    out(2, 0x1c);
-    wait();
-    CHECK(irq());
-    for (u8 n = 0; n < 4; ++n) {
-      command({0x08});
-      CHECK(results() == std::vector<u8>{static_cast<u8>(0xc0 | n), 0});
-    }
-    CHECK_FALSE(irq());
-    command({0x03, 0xaf, 0x02});
-    out(7, rate());
-  }
-  u8 rate() {
-    const FloppyFormat* f = fdc.drive(0).format();
-    return f == nullptr || f->rates & 1 ? 0 : f->rates & 8 ? 3 : 2;
-  }
-  std::vector<u8> seek(u8 cylinder, u8 drive = 0) {
-    command({0x0f, drive, cylinder});
-    wait();
-    CHECK(irq());
-    command({0x08});
-    return results();
-  }
-  std::vector<u8> sectors(u64 first, u32 count) {
-    std::vector<u8> data;
-    for (u32 s = 0; s < count; ++s)
-      for (u32 i = 0; i < kSectorSize; ++i) data.push_back(IdeRig::pattern(first + s, i));
-    return data;
-  }
-  std::vector<u8> moved() { return {dma.memory.begin(), dma.memory.begin() + dma.at}; }
-};
 
 using Bytes = std::vector<u8>;
 
@@ -178,6 +67,11 @@ TEST_CASE("seek and recalibrate move the heads and are told of by SENSE INTERRUP
   rig.wait();
   rig.command({0x08});
   CHECK(rig.results() == Bytes{0x20, 0});
+  CHECK(rig.seek(5, 1) == Bytes{0x21, 5});  // nobody hears that there is no second drive …
+  rig.command({0x07, 0x01});
+  rig.wait();
+  rig.command({0x08});
+  CHECK(rig.results() == Bytes{0x71, 0});  // … until it does not find track 0
 }
 
 TEST_CASE("seeks of two drives overlap, and each is told of") {
@@ -398,7 +292,7 @@ TEST_CASE("the registers that drivers look at to tell controllers apart") {
   CHECK(rig.results() == Bytes{5, 0, 0, 0, 0xaf, 0x02, 0, 0x84, 0x5a, 0x07});
   rig.command({0x17, 0x01});
   CHECK(rig.results() == Bytes{0x01});
-  for (u8 code : {0x00, 0x01, 0x0b, 0x1f, 0x33, 0x2e, 0xff, 0x51}) {
+  for (u8 code : {0x00, 0x01, 0x0b, 0x1f, 0x33, 0x2e, 0xff, 0x5e}) {
     rig.command({code});
     CHECK(rig.results() == Bytes{0x80});
   }
@@ -432,7 +326,9 @@ TEST_CASE("the format is told by the size, and small images are the start of a d
   } const known[] = {{320, FloppyType::k360K, 40, 1, 8},    {360, FloppyType::k360K, 40, 1, 9},
                      {640, FloppyType::k360K, 40, 2, 8},    {720, FloppyType::k360K, 40, 2, 9},
                      {1440, FloppyType::k1440K, 80, 2, 9},  {2400, FloppyType::k1200K, 80, 2, 15},
-                     {2880, FloppyType::k1440K, 80, 2, 18}, {5760, FloppyType::k2880K, 80, 2, 36}};
+                     {2880, FloppyType::k1440K, 80, 2, 18}, {3486, FloppyType::k1440K, 83, 2, 21},
+                     {3520, FloppyType::k1440K, 80, 2, 22}, {5760, FloppyType::k2880K, 80, 2, 36},
+                     {7680, FloppyType::k2880K, 80, 2, 48}};
   for (const auto& k : known) {
     INFO(k.total);
     FdcRig rig(k.total);
@@ -456,6 +352,7 @@ TEST_CASE("the format is told by the size, and small images are the start of a d
   Bytes want = small.sectors(0, 1);
   want.resize(1024);
   CHECK(small.moved() == want);
+  CHECK(FdcRig(3001).fdc.type(0) == FloppyType::k2880K);
   FdcRig none(0);
   CHECK(none.fdc.type(0) == FloppyType::kNone);
   CHECK(none.fdc.insert(0, memory_image(Bytes(6000 * 512), none.clock)).error().find("hard disk") != std::string::npos);
