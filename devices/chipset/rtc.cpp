@@ -22,6 +22,7 @@ enum : u8 {
   kC = 12,
   kD = 13,
   kCentury = 0x32,
+  kCenturyPs2 = 0x37,  // the same register, where PS/2s have it
 };
 
 constexpr u8 kUip = 0x80;
@@ -262,9 +263,14 @@ void Rtc::periodic_tick() {
   periodic_.at(r_.next_tick > now ? r_.next_tick : delivery_time(r_.next_tick, now, p));
 }
 
+u8 Rtc::selected() const {
+  const u8 index = r_.index & 0x7f;
+  return index == kCenturyPs2 ? u8{kCentury} : index;
+}
+
 u32 Rtc::read(u32 offset, unsigned) {
   if (offset == 0) return 0xff;  // the index is write-only
-  const u8 index = r_.index & 0x7f;
+  const u8 index = selected();
   if (is_time_register(index)) {
     if (!r_.stopped) show_time();
     return r_.cmos[index];
@@ -288,7 +294,7 @@ void Rtc::write(u32 offset, u32 value, unsigned) {
   if (offset == 0)
     r_.index = static_cast<u8>(value);
   else
-    write_register(r_.index & 0x7f, static_cast<u8>(value));
+    write_register(selected(), static_cast<u8>(value));
 }
 
 void Rtc::write_register(u8 index, u8 value) {

@@ -62,6 +62,7 @@ class Rtc final : public Device, public BusTarget {
   void schedule();
   void update_irq();
   void periodic_tick();
+  u8 selected() const;
   void write_register(u8 index, u8 value);
 
   Clock& clock_;

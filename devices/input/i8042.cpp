@@ -237,7 +237,7 @@ void I8042::parameter(u8 command, u8 value) {
     r_.ram[command & 31] = value;
     if (command != 0x60) return;
     r_.command_byte = value;
-    r_.status = static_cast<u8>((r_.status & ~kSystem) | (value & kSystemFlag));
+    r_.status |= value & kSystemFlag;  // stays once the self-test has passed, whatever firmware writes here
     update_irq();
     return fill();
   }

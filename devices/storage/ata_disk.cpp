@@ -274,8 +274,9 @@ void AtaDisk::set_features() {
       return flush();
     case 0x03: {
       const u8 mode = tf.count & 7;
-      const u8 kind = tf.count >> 3;  // 0 PIO default, 1 PIO flow control, 4 multiword DMA, 8 Ultra DMA
-      const bool known = kind == 0 || (kind == 1 && mode <= 4) || (kind == 4 && mode <= 2) || (kind == 8 && mode <= 5);
+      const u8 kind = tf.count >> 3;  // 0 PIO default, 1 PIO flow control, 2 and 4 DMA by words, 8 Ultra DMA
+      const bool words = (kind == 2 || kind == 4) && mode <= 2;
+      const bool known = kind == 0 || (kind == 1 && mode <= 4) || words || (kind == 8 && mode <= 5);
       if (!known) return abort();
       transfer_mode_ = tf.count;
       return complete();

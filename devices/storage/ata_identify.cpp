@@ -24,7 +24,7 @@ void IdentifyBlock::seal() {
 
 void IdentifyBlock::transfer_modes(u8 mode) {
   const u16 chosen = static_cast<u16>(0x100u << (mode & 7));
-  word(62, 0x07);
+  word(62, static_cast<u16>(0x07 | (mode >> 3 == 2 ? chosen : 0)));  // single words: of old
   word(63, static_cast<u16>(0x07 | (mode >> 3 == 4 ? chosen : 0)));
   word(64, 0x03);  // PIO 3 and 4
   for (unsigned w = 65; w <= 68; ++w) word(w, 120);

@@ -117,13 +117,13 @@ void AtapiDrive::run_packet() {
 // Offers what the buffer holds, in parts that the host's byte count allows, or over DMA.
 void AtapiDrive::offer_part() {
   if (dma_) {
-    tf.status = kDrdy | kDrq;
+    tf.status = kDrdy | kDsc | kDrq;
     return want_dma();
   }
   const Port port = kind_ == Kind::kParameters ? Port::kOut : Port::kIn;
   const u32 size = std::min(fill_ - pos_, limit_);
   offer(port, pos_, pos_ + size);
-  tf.status = kDrdy | kDrq;
+  tf.status = kDrdy | kDsc | kDrq;  // as drives do: old drivers compare the whole byte
   tf.lba[1] = static_cast<u8>(size);
   tf.lba[2] = static_cast<u8>(size >> 8);
   tf.count = port == Port::kIn ? kToHost : 0;

@@ -380,6 +380,8 @@ TEST_CASE("SET FEATURES chooses transfer modes and the write cache") {
   const auto id = rig.identify(0xec);
   CHECK(id[88] == 0x003f);
   CHECK(id[63] == 0x0207);
+  CHECK(feature(0x03, 0x12) == 0x50);
+  CHECK(rig.identify(0xec)[62] == 0x0407);
   CHECK(feature(0x03, 0x77) == 0x51);
   CHECK(feature(0x99, 0) == 0x51);
   CHECK(feature(0x82, 0) == 0x50);

@@ -322,7 +322,7 @@ TEST_CASE("MODE SELECT takes its parameters from the host") {
   CdRig rig;
   rig.send({0x55, 0x10, 0, 0, 0, 0, 0, 0, 20}, 12);
   CHECK(rig.irq());
-  CHECK(rig.status() == 0x48);
+  CHECK(rig.status() == 0x58);
   CHECK(rig.in(2) == 0x00);
   CHECK(rig.in(4) == 12);
   rig.write_data(Bytes(12));

@@ -198,6 +198,15 @@ TEST_CASE("A20 and reset by the output port, by their commands and by pulses") {
   CHECK(k.wires.rises[20] == resets + 2);
 }
 
+TEST_CASE("The system flag stays once the self-test has passed") {
+  Kbc k;
+  CHECK((k.status() & 0x04) == 0);
+  k.command(0xaa);
+  CHECK(k.read() == 0x55);
+  k.command(0x60), k.data(0x61);
+  CHECK((k.status() & 0x04) != 0);
+}
+
 TEST_CASE("Bytes can be put into the output buffer as if from either device") {
   Kbc k;
   k.command(0xd2), k.data(0x42);

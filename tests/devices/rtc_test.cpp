@@ -154,6 +154,14 @@ TEST_CASE("The divider held in reset stops the clock; let go, the first update i
   CHECK(r.get(0) != second);
 }
 
+TEST_CASE("The century has a second address, as on a PS/2") {
+  RtcRig r;
+  CHECK(r.get(0x37) == r.get(0x32));
+  r.set(11, 0x82), r.set(0x37, 0x19), r.set(11, 0x02);
+  CHECK(r.get(0x32) == 0x19);
+  CHECK(r.get(0x37) == 0x19);
+}
+
 TEST_CASE("CMOS bytes are kept over a reset, interrupts are not; C and D cannot be written") {
   RtcRig r;
   r.set(0x40, 0x77);
