@@ -11,9 +11,12 @@
 namespace umbra {
 namespace {
 
-// STI and POPF run inline where they are plain; what they may do beyond that, they do in a callout that looks.
+// STI, POPF and loads of SS run inline where they are plain; what they may do beyond that, they do in a callout that
+// looks.
 bool closes(const Insn& insn, Mode mode) {
   if (insn.op == Op::kSti) return !mode.interrupt_flag();
+  const bool to_segment = (insn.op == Op::kMov || insn.op == Op::kPop) && insn.operands[0].kind == OperandKind::kSeg;
+  if (to_segment && insn.operands[0].reg == kSs) return mode.protected_mode() || mode.segment(kSs) != SegClass::kShort;
   if (insn.op == Op::kPopf || insn.op == Op::kPopfd) return !mode.plain_flags();
   return insn.op == Op::kInvalid || closes_block(insn);
 }

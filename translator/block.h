@@ -16,9 +16,10 @@ struct Block;
 
 // How much checking an access through a segment needs.
 enum class SegClass : u32 {
-  kFlat,    // base 0, 4 GiB, readable and writable
-  kBased,   // only the base must be added
-  kChecked  // limits and rights are compared at each access
+  kFlat,     // base 0, 4 GiB, readable and writable
+  kBased,    // only the base must be added
+  kChecked,  // limits and rights are compared at each access
+  kShort     // 64 KiB, readable and writable: what real and V86 mode mostly have
 };
 
 SegClass classify(const Segment& segment);
@@ -39,7 +40,8 @@ class Mode {
   bool lanes() const { return (bits_ & 128) != 0; }  // false: alignment checks are on, every access is a callout
   bool plain_flags() const { return (bits_ & 1u << 21) != 0; }  // PUSHF and POPF are nobody's business but ours
   bool tsc() const { return (bits_ & 1u << 22) != 0; }          // RDTSC is allowed, and the host's counter scaled
-  // CS, FS and GS are always checked: making their state part of the key would translate a kernel once per process.
+  // In protected mode CS, FS and GS are always checked: making their state part of the key would translate a kernel
+  // once per process.
   SegClass segment(unsigned seg) const { return static_cast<SegClass>((bits_ >> (8 + 2 * seg)) & 3); }
   u32 bits() const { return bits_; }
   auto operator<=>(const Mode&) const = default;

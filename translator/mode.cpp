@@ -7,7 +7,8 @@ namespace umbra {
 SegClass classify(const Segment& s) {
   if ((s.access & Segment::kFlat) != 0) return SegClass::kFlat;
   constexpr u8 kBoth = Segment::kReadable | Segment::kWritable;
-  return s.whole() && (s.access & kBoth) == kBoth ? SegClass::kBased : SegClass::kChecked;
+  if ((s.access & kBoth) != kBoth || s.low != 0) return SegClass::kChecked;
+  return s.high == 0xffffffff ? SegClass::kBased : s.high == 0xffff ? SegClass::kShort : SegClass::kChecked;
 }
 
 Mode Mode::of(const Cpu& cpu) {
@@ -25,7 +26,7 @@ Mode Mode::of(const Cpu& cpu) {
                u32{!alignment} << 7 | u32{s.cpl == 3 && cpu.mmu.prefers_window()} << 20 | u32{plain_flags} << 21 |
                u32{tsc} << 22;
   for (unsigned seg = 0; seg < kSegCount; ++seg) {
-    const bool keyed = seg == kDs || seg == kEs || seg == kSs;
+    const bool keyed = seg == kDs || seg == kEs || seg == kSs || !cpu.protected_mode();
     const SegClass c = keyed ? classify(s.seg[seg]) : SegClass::kChecked;
     mode.bits_ |= static_cast<u32>(c) << (8 + 2 * seg);
   }

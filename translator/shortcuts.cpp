@@ -42,9 +42,9 @@ struct Shortcuts {
                                                                                              : Took::kNothing;
   }
 
-  // FS and GS are checked at each access; of the others the mode knows how.
+  // In protected mode FS and GS are checked at each access; of the others the mode knows how.
   static Took loaded(Translator& t, const Site& site, SegReg reg) {
-    if (reg == kFs || reg == kGs) return Took::kNext;
+    if ((reg == kFs || reg == kGs) && site.block->key.mode.protected_mode()) return Took::kNext;
     return classify(t.cpu_->s.seg[reg]) == site.block->key.mode.segment(reg) ? Took::kNext : t.land();
   }
 

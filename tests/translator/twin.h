@@ -136,6 +136,9 @@ struct Twins {
     for (unsigned i = 0; i < kSegCount; ++i) {
       say("selector", x.seg[i].selector, y.seg[i].selector);
       say("base", x.seg[i].base, y.seg[i].base);
+      say("limit", x.seg[i].limit, y.seg[i].limit);
+      say("rights", x.seg[i].rights, y.seg[i].rights);
+      say("access", x.seg[i].access, y.seg[i].access);
     }
     if (fpu) {
       say("fcw", x.fpu.fcw, y.fpu.fcw);

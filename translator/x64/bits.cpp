@@ -26,7 +26,7 @@ bool Writer::bit_string() {
   a.rorx(kTarget, kTarget, wide ? 5 : 4);  // its lower half is the offset in words
   a.lea(kLinear32, ptr(kLinear, kTarget, wide ? 2 : 1));
   if (insn.address_size == 2) a.movzx(kLinear32, kLinear.r16());
-  lane(insn.segment, size, stores ? Way::kStore : Way::kLoad);
+  lane(insn.segment, size, stores ? Way::kStore : Way::kLoad, offset_of_operand());
   want_flags();
   if (r.lock || (stores && block_.window)) {  // through a window it may fault, before CF changes
     a.mov(kSaved.r32(), 8 * size - 1);

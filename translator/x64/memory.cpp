@@ -91,7 +91,29 @@ bool Writer::direct(unsigned seg) const {
 
 // Whether an access through this segment leaves the host's flags alone.
 bool Writer::changes_nothing(unsigned seg) const {
-  return block_.window && !checked() && block_.key.mode.segment(seg) != SegClass::kChecked;
+  return block_.window && !checked() && block_.key.mode.segment(seg) < SegClass::kChecked;
+}
+
+// The offset is in kLinear32, and has 16 bits: does the last byte lie in the segment? Without touching the flags, where
+// these are the guest's.
+void Writer::check_short(u32 size) {
+  if (size == 1) return;
+  if (flags_saved_) {
+    a.cmp(kLinear32, 0x10000 - size);
+    a.ja(miss_label());
+    return;
+  }
+  const Label inside = a.newLabel();
+  const Label miss = miss_label();
+  a.mov(kSaved, rcx);
+  a.lea(ecx, ptr(kLinear, static_cast<i32>(size - 1)));
+  a.rorx(ecx, ecx, 16);
+  a.movzx(ecx, cx);
+  a.jecxz(rcx, inside);
+  a.mov(rcx, kSaved);
+  a.jmp(miss);
+  a.bind(inside);
+  a.mov(rcx, kSaved);
 }
 
 // The instruction's memory operand, for emitters that move data themselves.
@@ -107,11 +129,11 @@ void Writer::memory_lane(u32 size, Way way) {
     return;
   }
   effective_address(kLinear32);
-  lane(insn.segment, size, way);
+  lane(insn.segment, size, way, offset_of_operand());
 }
 
 // The offset is in kLinear32.
-void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
+void Writer::lane(unsigned seg, u32 size, Way way, Offset offset, bool table_only) {
   const SegClass c = block_.key.mode.segment(seg);
   const bool window = block_.window && !checked() && !table_only;
   operand_ = window ? ptr(kLinear) : ptr(kEntry, kLinear);
@@ -120,14 +142,17 @@ void Writer::lane(unsigned seg, u32 size, Way way, bool table_only) {
     if (c == SegClass::kFlat) return;
   }
   const Mem base = state_at(offsetof(CpuState, seg) + seg * sizeof(Segment) + offsetof(Segment, base), 4);
-  if (window && c == SegClass::kBased) {
+  const bool is_short = c == SegClass::kShort && offset == Offset::kShort;
+  if (window && (c == SegClass::kBased || (is_short && (size == 1 || flags_saved_ || bmi2_)))) {
+    if (is_short) check_short(size);
     a.mov(kEntry32, base);
     a.lea(kLinear32, ptr(kLinear, kEntry));
     return;
   }
   spare_flags();
+  if (is_short) check_short(size);
   const Label miss = miss_label();
-  if (c == SegClass::kChecked) check_segment(seg, size, way, miss);
+  if (c == SegClass::kChecked || (c == SegClass::kShort && !is_short)) check_segment(seg, size, way, miss);
   if (c != SegClass::kFlat) a.add(kLinear32, base);
   if (window) return;
   const Label aligned = a.newLabel();

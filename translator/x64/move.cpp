@@ -17,6 +17,7 @@ Mem selector_of(unsigned seg) {
 bool Writer::move_special() {
   const Insn& insn = *now_.insn;
   if (now_.raw.lock) return false;
+  if (insn.operands[0].kind == OperandKind::kSeg) return move_to_segment();
   switch (insn.operands[1].kind) {
     case OperandKind::kSeg:
       return move_from_segment();
@@ -77,7 +78,7 @@ bool Writer::xlat() {
   a.movzx(kLinear32, al);
   a.lea(kLinear32, ptr(rbx, kLinear));
   if (insn.address_size == 2) a.movzx(kLinear32, kLinear.r16());
-  lane(insn.segment, 1, Way::kLoad);
+  lane(insn.segment, 1, Way::kLoad, offset_of_operand());
   a.mov(al, operand_);
   return true;
 }

@@ -159,7 +159,7 @@ bool Writer::copy() {
   effective_address(kLinear32);
   // AH-BH beside a scratch register: RSI takes its place, and no fault may show that.
   const bool table_only = names_high_byte(r);
-  lane(insn.segment, size, use == MemoryUse::kLoad ? Way::kLoad : Way::kStore, table_only);
+  lane(insn.segment, size, use == MemoryUse::kLoad ? Way::kLoad : Way::kStore, offset_of_operand(), table_only);
   take_flags();
   if (table_only) want_flags();  // kSaved is needed
   emit_raw(block_.window && !checked() && !table_only ? Form::kWindowLinear : Form::kTable);

@@ -23,7 +23,7 @@ void Writer::stack_lane(i32 displacement, u32 size, Way way) {
     return;
   }
   stack_slot(displacement);
-  lane(kSs, size, way);
+  lane(kSs, size, way, offset_on_stack());
 }
 
 void Writer::move_esp(i32 by) {
@@ -96,6 +96,7 @@ bool Writer::pop() {
   const Operand& to = insn.operands[0];
   const u32 size = insn.operand_size;
   if (to.kind == OperandKind::kMem) return pop_to_memory();
+  if (to.kind == OperandKind::kSeg) return pop_segment();
   if (to.kind != OperandKind::kReg) return false;
   stack_lane(0, size, Way::kLoad);
   const bool to_esp = to.reg == kEsp;  // what was read counts, not the step
@@ -134,7 +135,7 @@ bool Writer::leave() {
     operand_.setSegment(gs);
   } else {
     wide_stack ? a.mov(kLinear32, ebp) : a.movzx(kLinear32, bp);
-    lane(kSs, size, Way::kLoad);
+    lane(kSs, size, Way::kLoad, offset_on_stack());
   }
   a.mov(size == 4 ? kTarget32 : kTarget.r16(), operand_);
   a.lea(kLinear32, ptr(rbp, static_cast<i32>(size)));
@@ -148,13 +149,13 @@ bool Writer::leave() {
 void Writer::eight_slots(i32 displacement, Way way) {
   const u32 bytes = 8 * now_.insn->operand_size;
   stack_slot(displacement);
-  if (!block_.key.mode.stack_32()) {
+  if (!block_.key.mode.stack_32() && block_.key.mode.segment(kSs) != SegClass::kShort) {
     spare_flags();
     const Label miss = miss_label();
     a.cmp(kLinear32, 0x10000 - bytes);
     a.ja(miss);
   }
-  lane(kSs, bytes, way, true);
+  lane(kSs, bytes, way, offset_on_stack(), true);
 }
 
 bool Writer::push_all() {

@@ -58,7 +58,7 @@ void Writer::string_operand(unsigned index, unsigned seg, u32 size, Way way) {
   } else {
     a.movzx(kLinear32, gpw(index));
   }
-  lane(seg, size, way);
+  lane(seg, size, way, offset_of_operand());
 }
 
 void Writer::advance(unsigned index, u32 by) {

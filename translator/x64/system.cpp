@@ -1,6 +1,6 @@
-// Sensitive instructions that are plain in the block's mode: CLI, STI, PUSHF, POPF and RDTSC. What makes them special
-// (a pending interrupt, a flag that changes more than itself) is looked for before anything changes, and is the
-// handler's. SDM vol. 2 under each, vol. 3 section 6.8.1.
+// Sensitive instructions that are plain in the block's mode: CLI, STI, PUSHF, POPF, RDTSC, far pointers. What makes
+// them special (a pending interrupt, a flag that changes more than itself) is looked for before anything changes, and
+// is the handler's. SDM vol. 2 under each, vol. 3 section 6.8.1.
 #include "cpu/cpu.h"
 #include "translator/x64/writer.h"
 
@@ -33,6 +33,14 @@ bool Writer::system() {
       return mode.plain_flags() && mode.lanes() && popf();
     case Op::kRdtsc:
       return mode.tsc() && rdtsc();
+    case Op::kLds:
+      return far_pointer(kDs);
+    case Op::kLes:
+      return far_pointer(kEs);
+    case Op::kLfs:
+      return far_pointer(kFs);
+    case Op::kLgs:
+      return far_pointer(kGs);
     default:
       return false;
   }
@@ -59,6 +67,12 @@ void Writer::change_flag(u32 bit, bool on) {
 // and these lie behind the next instruction, unless STI is the block's last.
 bool Writer::sti() {
   if (now_.index + 1 == block_.count) return false;
+  miss_if_pending();
+  change_flag(9, true);
+  return true;
+}
+
+void Writer::miss_if_pending() {
   const Label miss = miss_label();
   if (!flags_saved_) {
     const Label quiet = a.newLabel();
@@ -73,8 +87,6 @@ bool Writer::sti() {
     a.cmp(pending_slot(), 0);
     a.jne(miss);
   }
-  change_flag(9, true);
-  return true;
 }
 
 // kTarget32 := EFLAGS as PUSHF stores them. RAX goes to kSaved, and the host's flags are lost.
@@ -109,7 +121,7 @@ bool Writer::pushf() {
   const bool first = !(direct(kSs) && block_.key.mode.stack_32());
   if (first) {
     stack_slot(-static_cast<i32>(size));
-    lane(kSs, size, Way::kStore, true);
+    lane(kSs, size, Way::kStore, offset_on_stack(), true);
   }
   want_flags();
   gather_flags();

@@ -56,9 +56,14 @@ class Writer {
   // memory.cpp: the table lane.
   void effective_address(const x86::Gp& to);
   bool direct(unsigned seg) const;  // the window lane without any glue
-  void lane(unsigned seg, u32 size, Way way, bool table_only = false);
+  // Offsets in 16 bits need no comparison with the end of 64 KiB, but for what sticks out.
+  enum class Offset : u8 { kShort, kLong };
+  Offset offset_of_operand() const { return now_.insn->address_size == 2 ? Offset::kShort : Offset::kLong; }
+  Offset offset_on_stack() const { return block_.key.mode.stack_32() ? Offset::kLong : Offset::kShort; }
+  void lane(unsigned seg, u32 size, Way way, Offset offset, bool table_only = false);
   void memory_lane(u32 size, Way way);
   void check_segment(unsigned seg, u32 size, Way way, const Label& miss);
+  void check_short(u32 size);
   // Where the guest's arithmetic flags are. Every instruction may fault and show them, so glue that changes the host's
   // puts them aside first, and only who reads them or changes some of them brings them back.
   void spare_flags();
@@ -104,6 +109,7 @@ class Writer {
   bool system();
   void change_flag(u32 bit, bool on);
   bool sti();
+  void miss_if_pending();
   bool pushf();
   bool popf();
   bool rdtsc();
@@ -113,6 +119,13 @@ class Writer {
   // bits.cpp
   bool reaches_bits() const;
   bool bit_string();
+  // segment.cpp
+  bool segment_is_base(unsigned seg) const;
+  void set_segment(unsigned seg);
+  bool shields_stack();
+  bool move_to_segment();
+  bool pop_segment();
+  bool far_pointer(unsigned seg);
   // move.cpp
   bool move_special();
   bool move_from_segment();
