@@ -1,12 +1,12 @@
 // boot_run [--emulator PROGRAM]... [--option WORD]... [--patience FACTOR] [--list] [--prepare] [--show] [--table]
-// GUEST...
+// [--screenshots FOLDER] GUEST...
 //
 // Boots guests from the table in guests.cpp and says how long each took to the sight that it must show. Exit code 77
 // when a guest's image is not there, 1 when it does not show what it must. --patience multiplies the time each is
 // given.
 // --prepare makes every image that can be made, and boots nothing. --table prints the times of all the named
 // guests (without names: of all) as Markdown, for each emulator in turn: build/umbra and qemu-system-i386 unless others
-// are named.
+// are named. --screenshots leaves FOLDER/GUEST.png, the screen at the named sight.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -68,6 +68,8 @@ int main(int argc, char** argv) {
       options.emplace_back(argv[++i]);
     } else if (word == "--show") {
       manner.show = true;
+    } else if (word == "--screenshots" && i + 1 < argc) {
+      manner.screenshots = argv[++i];
     } else if (word == "--patience" && i + 1 < argc) {
       manner.patience = std::atof(argv[++i]);
     } else if (word == "--prepare") {
@@ -92,7 +94,7 @@ int main(int argc, char** argv) {
   if (names.empty()) {
     std::fprintf(stderr,
                  "usage: boot_run [--emulator PROGRAM]... [--option WORD]... [--patience FACTOR] [--list] [--prepare]"
-                 " [--show] [--table] GUEST...\n");
+                 " [--show] [--table] [--screenshots FOLDER] GUEST...\n");
     return 2;
   }
   const std::string emulator = emulators.empty() ? "build/umbra" : emulators.back();

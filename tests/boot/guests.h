@@ -37,8 +37,9 @@ struct Outcome {
   double seconds = 0;
 };
 struct Manner {
-  bool show = false;    // say what was on screen and serial port
-  double patience = 1;  // a factor on the guest's limit
+  bool show = false;        // say what was on screen and serial port
+  double patience = 1;      // a factor on the guest's limit
+  std::string screenshots;  // a folder: NAME.png is what the screen shows at the named sight
 };
 bool prepare(const Guest& guest);  // makes its images; false when its packages cannot be had
 Outcome run(const Guest& guest, const std::string& emulator, const std::vector<std::string>& more_options,

@@ -120,6 +120,8 @@ Outcome run(const Guest& guest, const std::string& emulator, const std::vector<s
     out.failure = watch.step(guest.steps[i]);
     if (i == guest.sight) out.seconds = session.seconds();
     if (!out.failure.empty()) break;
+    if (i == guest.sight && !manner.screenshots.empty())
+      session.screendump(manner.screenshots + "/" + guest.name + ".png");
   }
   if (manner.show || !out.failure.empty()) {
     std::fprintf(stderr, "--- screen\n%s--- serial\n%s\n--- emulator\n",

@@ -213,6 +213,12 @@ void Session::type(const std::string& text) {
   }
 }
 
+void Session::screendump(const std::string& png) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(png).parent_path(), ignored);
+  monitor("screendump " + std::filesystem::absolute(png).string() + " -f png");
+}
+
 Session::Picture Session::picture() {
   Picture p;
   const std::string path = folder_ + "/screen.ppm";

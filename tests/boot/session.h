@@ -36,6 +36,7 @@ class Session {
     unsigned long hash(unsigned x, unsigned y, unsigned w, unsigned h) const;
   };
   Picture picture();
+  void screendump(const std::string& png);  // the same into a file
   const std::string& folder() const { return folder_; }
 
  private:
