@@ -12,8 +12,8 @@ inline constexpr u16 kDmaLow = 0x00, kPicMaster = 0x20, kPit = 0x40, kKeyboardDa
                      kPicSlave = 0xa0, kApm = 0xb2, kDmaHigh = 0xc0, kTestIo = 0xe0, kTestFlush = 0xe4,
                      kTestBytes = 0xe8, kFerr = 0xf0, kIde[2] = {0x1f0, 0x170}, kIdeControl[2] = {0x3f6, 0x376},
                      kDispi = 0x1ce, kVga = 0x3b0, kFloppy = 0x3f0, kFloppyDigital = 0x3f7, kElcr = 0x4d0,
-                     kFwCfg = 0x510, kFwCfgDma = 0x514, kPciConfig = 0xcf8, kTestIrqs = 0x2000, kGpe = 0xafe0,
-                     kPciMechanism2 = 0xc000;
+                     kFwCfg = 0x510, kFwCfgDma = 0x514, kPciConfig = 0xcf8, kTestIrqs = 0x2000, kPciHotPlug = 0xae00,
+                     kGpe = 0xafe0, kPciMechanism2 = 0xc000;
 inline constexpr u16 kSerial[4] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 inline constexpr u16 kParallel[3] = {0x378, 0x278, 0x3bc};
 }  // namespace port

@@ -9,6 +9,9 @@ namespace umbra {
 using namespace board;
 
 static_assert(kTscHz == kNanosPerSecond);
+
+constexpr u8 kShutdownStatus = 0x0f;  // in CMOS: what firmware is to do after a reset
+
 u64 Machine::board_tsc_hz() { return kTscHz; }
 
 // --- the loop --------------------------------------------------------------------------------------------------------
@@ -21,6 +24,7 @@ int Machine::run(Engine& engine) {
   if (!config_.start_paused) resume();
   while (!exit_code_) {
     clock_.run_posted();
+    if (std::exchange(processor_reset_requested_, false) && !reset_processor()) reset_requested_ = true;
     if (reset_requested_) perform_reset();
     if (exit_code_) break;
     if (!running_ || powered_off_) {
@@ -28,7 +32,7 @@ int Machine::run(Engine& engine) {
       continue;
     }
     clock_.run_due();
-    if (reset_requested_ || exit_code_) continue;
+    if (reset_requested_ || processor_reset_requested_ || exit_code_) continue;
     if (suspended_) {  // the devices' clocks go on: the RTC's alarm may end it
       sleep_while_halted();
       continue;
@@ -42,9 +46,9 @@ int Machine::run(Engine& engine) {
         alarm.cancel();  // this thread sleeps until the next timer by itself
         sleep_while_halted();
         break;
-      case Stop::kShutdown:  // a PC's chipset answers the shutdown cycle with a reset
+      case Stop::kShutdown:  // a PC's chipset answers the shutdown cycle with a reset of the processor
         if (log_on(Log::kReset)) log(Log::kReset, "triple fault");
-        reset_requested_ = true;
+        processor_reset_requested_ = true;
         break;
     }
   }
@@ -178,6 +182,19 @@ void Machine::reset_devices(Power power) {
   set_apic_base(cpu_.s.apic_base);
 }
 
+// The keyboard controller, port 92h and a triple fault reset the processor and nothing else; that is how software of
+// the 286's time leaves protected mode. It tells firmware by a code in CMOS to go on in its midst, and then every
+// device must be as it was. Any other code means a new start: that resets all, as on QEMU's board, where firmware
+// counts on it.
+bool Machine::reset_processor() {
+  constexpr u8 kEndOfInterruptAndJump = 0x05, kBlockMove = 0x09, kJump = 0x0a;
+  const u8 code = rtc_.cmos(kShutdownStatus);
+  if (code != kEndOfInterruptAndJump && code != kBlockMove && code != kJump) return false;
+  cpu_.reset();
+  set_apic_base(cpu_.s.apic_base);
+  return true;
+}
+
 void Machine::perform_reset() {
   reset_requested_ = false;
   if (config_.no_reboot && !suspended_) return shut_down();
@@ -212,7 +229,7 @@ void Machine::sleep_state(Piix4Pm::Sleep sleep) {
 // Out of S3 by way of the firmware, which CMOS tells that memory is still good. The bridge has kept it so, and its
 // own registers too: firmware finds its shadow in place and with it what it has to go on with.
 void Machine::sleep_state_end() {
-  constexpr u8 kShutdownStatus = 0x0f, kResumeFromS3 = 0xfe;
+  constexpr u8 kResumeFromS3 = 0xfe;
   const u16 events = pm_.regs().pm1_sts;
   suspended_ = false;
   reset_devices(Power::kResume);
@@ -251,6 +268,11 @@ void Machine::set_line(unsigned input, bool level) {
     case kReset:
       if (!level) return;
       reset_requested_ = true;
+      cpu_.pending.fetch_or(attention::kExit);
+      break;
+    case kProcessorReset:
+      if (!level) return;
+      processor_reset_requested_ = true;
       cpu_.pending.fetch_or(attention::kExit);
       break;
     case kA20:

@@ -117,7 +117,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   void state(Archive& a);
 
  private:
-  enum Input : unsigned { kIntr, kNmi, kInit, kReset, kA20 };  // wires that end here
+  enum Input : unsigned { kIntr, kNmi, kInit, kReset, kProcessorReset, kA20 };  // wires that end here
   Machine(MachineConfig config, std::unique_ptr<PhysicalMemory> memory, std::vector<u8> bios, std::vector<u8> vga_rom);
 
   // machine_wiring.cpp
@@ -143,6 +143,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   void ring();
   void now(std::function<void()> work);
   void perform_reset();
+  bool reset_processor();
   void sleep_state(Piix4Pm::Sleep sleep);
   void sleep_state_end();
   void rtc_interrupt(bool level);
@@ -221,6 +222,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   bool ever_ran_ = false;
   std::optional<std::chrono::steady_clock::time_point> paused_since_;
   bool reset_requested_ = false;
+  bool processor_reset_requested_ = false;  // by a road that resets nothing else on a PC
   std::optional<int> exit_code_;
 
   std::mutex engine_mutex_;  // who kicks the engine from another thread

@@ -150,8 +150,8 @@ void Machine::describe_to_firmware() {
   put(e820, ram_, 8);
   put(e820, kUsable, 4);
   fw_cfg_.add_file("etc/e820", std::move(e820));
-  // Tables of ours for ACPI: there are none, SeaBIOS makes its own. But by this file it knows a machine of today and puts
-  // the power management ports where systems that shut down QEMU's pc by hand expect them: 600h, and not B000h.
+  // Tables of ours for ACPI: there are none, SeaBIOS makes its own. But by this file it knows a machine of today and
+  // puts the power management ports where systems that shut down QEMU's pc by hand expect them: 600h, and not B000h.
   fw_cfg_.add_file("etc/table-loader", {});
   // Which of S0–S5 there are (bit 7) and their sleep types, for the DSDT; see Piix4Pm::write_control.
   fw_cfg_.add_file("etc/system-states", {0x80, 0, 0, 0x81, 0x82, 0x80});

@@ -81,10 +81,10 @@ Machine::Machine(MachineConfig config, std::unique_ptr<PhysicalMemory> memory, s
       isa_(pic_, ioapic_),
       pit_(clock_, isa_.line(irq::kPit)),
       system_b_(clock_, pit_),
-      system_a_(wire(kA20), wire(kReset)),
+      system_a_(wire(kA20), wire(kProcessorReset)),
       rtc_(clock_, Line(rtc_irq_, 0), rtc_base(config_)),
       dma_(*memory_),
-      i8042_(clock_, {isa_.line(irq::kKeyboard), isa_.line(irq::kMouse), wire(kA20), wire(kReset)}),
+      i8042_(clock_, {isa_.line(irq::kKeyboard), isa_.line(irq::kMouse), wire(kA20), wire(kProcessorReset)}),
       keyboard_(clock_, [this] { i8042_.device_ready(); }),
       mouse_([this] { i8042_.device_ready(); }),
       hpet_(
@@ -152,6 +152,7 @@ void Machine::wire_ports() {
   if (config_.acpi) {
     ports_.add(port::kApm, 2, pm_.apm_ports(), "apm");
     ports_.add(port::kGpe, 4, pm_.gpe_ports(), "gpe", 4);
+    ports_.add(port::kPciHotPlug, 16, pm_.hot_plug_ports(), "pci hot-plug", 4);
   }
   if (vga_) {
     ports_.add(port::kVga, 0x30, vga_->ports(), "vga");
@@ -174,9 +175,8 @@ void Machine::wire_ports() {
     ports_.add(port::kParallel[i], 3, *parallel_.back(), kParallelNames[i]);
   }
   const auto has = [](const auto& ports, std::size_t n) { return n < ports.size() && ports[n] != nullptr; };
-  pm_.set_ports({.parallel = has(config_.parallel, 0),
-                 .serial_a = has(config_.serial, 0),
-                 .serial_b = has(config_.serial, 1)});
+  pm_.set_ports(
+      {.parallel = has(config_.parallel, 0), .serial_a = has(config_.serial, 0), .serial_b = has(config_.serial, 1)});
   if (config_.testdev) {
     testdev_ = std::make_unique<TestDevice>(
         [this](unsigned n, bool level) {

@@ -1,7 +1,8 @@
 // The power management function of the 82371AB (PIIX4; Intel 290562) as QEMU's pc board has it beside a PIIX3: ACPI
 // fixed registers at PMBA, the 3.579545 MHz timer, general purpose events at AFE0h, and the APM ports B2h/B3h through
 // which firmware and systems hand over. There is no system management mode: the function says that its SMI is set up
-// already, so that firmware does not wait for one. The SMBus answers that nobody is on it.
+// already, so that firmware does not wait for one. The SMBus answers that nobody is on it, and the registers of QEMU's
+// PCI hot-plug, which SeaBIOS' DSDT reads, that no slot can be plugged.
 #pragma once
 
 #include <functional>
@@ -32,8 +33,9 @@ class Piix4Pm final : public Device, public PciFunction {
   bool rtc_wakes() const;  // that would end S3
   void wake(u16 pm1_sts);  // out of S3, with what PM1_STS was: for the system to see
 
-  BusTarget& apm_ports() { return apm_ports_; }  // B2h, B3h
-  BusTarget& gpe_ports() { return gpe_ports_; }  // AFE0h–AFE3h
+  BusTarget& apm_ports() { return apm_ports_; }            // B2h, B3h
+  BusTarget& gpe_ports() { return gpe_ports_; }            // AFE0h–AFE3h
+  BusTarget& hot_plug_ports() { return hot_plug_ports_; }  // AE00h–AE0Fh
 
   struct Regs {
     u16 pm1_sts = 0, pm1_en = 0, pm1_cnt = 0;
@@ -56,6 +58,8 @@ class Piix4Pm final : public Device, public PciFunction {
   void apm_write(u32 offset, u32 value, unsigned size);
   u32 gpe_read(u32 offset, unsigned size);
   void gpe_write(u32 offset, u32 value, unsigned size);
+  u32 hot_plug_read(u32, unsigned) { return 0; }
+  void hot_plug_write(u32, u32, unsigned) {}
   u32 smbus_read(u32 offset, unsigned size);
   void smbus_write(u32 offset, u32 value, unsigned size);
   u64 ticks() const { return ticks_at(clock_.now(), kTimerHz); }
@@ -70,6 +74,7 @@ class Piix4Pm final : public Device, public PciFunction {
   Region<Piix4Pm> pm_{this, &Piix4Pm::pm_read, &Piix4Pm::pm_write};
   Region<Piix4Pm> apm_ports_{this, &Piix4Pm::apm_read, &Piix4Pm::apm_write};
   Region<Piix4Pm> gpe_ports_{this, &Piix4Pm::gpe_read, &Piix4Pm::gpe_write};
+  Region<Piix4Pm> hot_plug_ports_{this, &Piix4Pm::hot_plug_read, &Piix4Pm::hot_plug_write};
   Region<Piix4Pm> smbus_{this, &Piix4Pm::smbus_read, &Piix4Pm::smbus_write};
 };
 

@@ -188,6 +188,24 @@ TEST_CASE("Every road to a reset leads to a second boot") {
   }
 }
 
+TEST_CASE("A code in CMOS that asks firmware to go on makes a reset one of the processor alone") {
+  const Bytes pulse = {0xb0, 0xfe, 0xe6, 0x64};
+  for (const u8 code : {0x05, 0x09, 0x0a, 0x00}) {
+    INFO(int{code});
+    MachineConfig config = BoardRig::config();
+    config.no_reboot = true;
+    RomRig r(reset_by(pulse), std::move(config));
+    r.out(0x70, 0x0f, 1), r.out(0x71, code, 1);
+    r.out(0x21, 0x5a, 1);  // the 8259's mask
+    r.out(0x4d0, 0x08, 1);
+    const int end = r.board.run_until([] { return false; }, 5);
+    CHECK(end == (code != 0 ? kExitCode : 0));  // 0: -no-reboot ended it
+    if (code == 0) continue;
+    CHECK(r.in(0x21, 1) == 0x5a);
+    CHECK(r.in(0x4d0, 1) == 0x08);
+  }
+}
+
 TEST_CASE("-no-reboot ends at a triple fault; soft-off ends, or pauses with -no-shutdown") {
   Bytes triple = {0x2e, 0x0f, 0x01, 0x1e, 0x00, 0xe0, 0xcc};
   triple.resize(0xe000, 0xf4);
