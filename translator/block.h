@@ -88,11 +88,12 @@ struct Site {
 
 // What is kept of each instruction: there are millions. Decoding its bytes again gives the rest.
 struct Mark {
-  u16 host = 0;        // offset of its code in the block's
-  u16 guest : 10 = 0;  // offset of its bytes
-  u16 inline_code : 1 = 0;
-  u16 checked : 1 = 0;      // keeps missing in windows: stays with the table lane
-  u16 flags_saved : 1 = 0;  // a host fault in it finds the guest's flags put aside
+  u32 host : 15 = 0;   // offset of its code in the block's
+  u32 guest : 10 = 0;  // offset of its bytes
+  u32 inline_code : 1 = 0;
+  u32 checked : 1 = 0;      // keeps missing in windows: stays with the table lane
+  u32 flags_saved : 1 = 0;  // a host fault in it finds the guest's flags put aside
+  i32 esp_ahead : 4 = 0;    // guest ESP less the register for it, in fours, where it begins
 };
 static_assert(sizeof(Mark) == 4);
 

@@ -21,6 +21,8 @@ u8* Translator::missed_entry(void* self, u32 number) {
   Block& block = *site.block;
   const u32 index = site.index;
   const u64 flushes = t.stats_.flushes;
+  u32& esp = t.cpu_->s.r32(kEsp);
+  esp += static_cast<u32>(4 * block.marks[index].esp_ahead);
   u8* where = t.callout(site);
   const bool demote = std::exchange(t.demote_wanted_, false);
   if (t.stats_.flushes != flushes) return t.go(where);  // the block is gone
@@ -28,7 +30,11 @@ u8* Translator::missed_entry(void* self, u32 number) {
     t.demote(block, index);
     if (where == nullptr) where = t.next();
   }
-  if (where == nullptr) where = block.code + block.marks[index + 1].host;
+  if (where == nullptr) {
+    const Mark& next = block.marks[index + 1];
+    esp -= static_cast<u32>(4 * next.esp_ahead);
+    where = block.code + next.host;
+  }
   return t.go(where);
 }
 

@@ -42,6 +42,8 @@ const std::vector<std::vector<u8>> kForms = {
     {0xff, 0x33},                                // push dword [ebx]
     {0xff, 0x74, 0x8b, 0x10},                    // push dword [ebx+ecx*4+16]
     {0x5b},                                      // pop ebx
+    {0x56, 0x53, 0x8b, 0x44, 0x24, 0x0c, 0x54},  // push esi; push ebx; mov eax, [esp+12]; push esp
+    {0x5b, 0x5e, 0xc3},                          // pop ebx; pop esi; ret
     {0xc9},                                      // leave
     {0xfd},                                      // std
     {0xfa},                                      // cli
@@ -84,6 +86,17 @@ Mode flat_mode() {
   return Mode::of(m.cpu);
 }
 
+u32 count_of(const std::vector<u8>& form, std::string* text = nullptr) {
+  u32 count = 0;
+  for (std::size_t at = 0; at < form.size(); ++count) {
+    const Decoded d = decode(std::span(form).subspan(at), CodeSize::k32, *find_cpu_model("max"));
+    if (text != nullptr)
+      *text += (at == 0 ? "" : "; ") + disassemble(d.insn, 0x40000 + static_cast<u32>(at), CodeSize::k32);
+    at += d.insn.length;
+  }
+  return count;
+}
+
 std::string host_code(const std::vector<u8>& form, bool window) {
   auto cache = std::move(*CodeCache::create(1 << 16));
   x64::X64Backend backend(true);
@@ -98,7 +111,7 @@ std::string host_code(const std::vector<u8>& form, bool window) {
   draft.sites = sites.data();
   discover(block, *find_cpu_model("max"), code, {}, kMaxBlockInsns, nullptr, draft);
   REQUIRE(backend.emit(block, draft));
-  const u32 end = block.count > 1 ? draft.marks[1].host : block.cold;
+  const u32 behind = count_of(form), end = block.count > behind ? draft.marks[behind].host : block.cold;
   const std::string listing = backend.listing({block.code + draft.marks[0].host, end - draft.marks[0].host});
   // Where the code happens to lie is not part of it.
   return std::regex_replace(listing, std::regex("0x[0-9a-f]{8,}|(r10d?), 0x[0-9a-f]+|(mov|movabs) (r10), 0x[0-9a-f]+"),
@@ -108,8 +121,8 @@ std::string host_code(const std::vector<u8>& form, bool window) {
 std::string table() {
   std::string out;
   for (const auto& form : kForms) {
-    const Decoded d = decode(form, CodeSize::k32, *find_cpu_model("max"));
-    out += disassemble(d.insn, 0x40000, CodeSize::k32) + "\n";
+    count_of(form, &out);
+    out += "\n";
     for (bool window : {false, true}) {
       const std::string code = host_code(form, window);
       const auto lines = code.empty() ? 0 : std::count(code.begin(), code.end(), '\n') + 1;

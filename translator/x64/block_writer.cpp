@@ -47,6 +47,7 @@ void Writer::block() {
 void Writer::instruction() {
   Mark& mark = draft_.marks[now_.index];
   ended_ = false;
+  if (is_target_[now_.index] || !bears_esp_ahead()) settle_esp();
   if (is_target_[now_.index]) {
     want_flags();
     a.bind(target_[now_.index]);
@@ -54,12 +55,21 @@ void Writer::instruction() {
   }
   mark.host = static_cast<u16>(size());
   mark.flags_saved = false;
+  mark.esp_ahead = esp_ahead_ / 4;
+  const Insn* insn = now_.insn;
+  if (insn->base == kEsp && esp_ahead_ != 0) {
+    shifted_ = *insn;
+    shifted_.disp += esp_ahead_;
+    now_.insn = &shifted_;
+  }
   mark.inline_code = native();
+  now_.insn = insn;
   if (!mark.inline_code) callout();
   if (flags_saved_) mark.flags_saved = true;
   a.bind(now_.done);  // of the last instruction no callout comes back to here
   if (!now_.last || !mark.inline_code || ended_) return;
   want_flags();
+  settle_esp();
   exit_to(now_.next_eip);
 }
 
@@ -89,6 +99,7 @@ bool Writer::native() {
 
 void Writer::callout() {
   want_flags();
+  settle_esp();
   Site& site = draft_.sites[draft_.site_count++];
   site.block = &block_;
   site.eip = now_.eip;

@@ -18,7 +18,7 @@ bool Writer::indirect_allowed() const {
 }
 
 void Writer::dispatch() {
-  CHECK(!flags_saved_);
+  CHECK(!flags_saved_ && esp_ahead_ == 0);
   a.mov(kEntry32, ptr(kDispatch, kTarget, 2));
   a.lea(kEntry, ptr(kCode, kEntry));
   a.jmp(kEntry);
@@ -31,7 +31,7 @@ bool Writer::inside_page(u32 eip) const {
 
 // The rel32 just emitted, and its cold path, become an exit.
 u32 Writer::add_exit(u32 eip) {
-  CHECK(!flags_saved_);
+  CHECK(!flags_saved_ && esp_ahead_ == 0);
   Exit& exit = draft_.exits[block_.exit_count];
   exit.rel32 = size() - 4;
   exit.eip = eip;
@@ -172,6 +172,7 @@ bool Writer::jump_or_call() {
     }
   }
   if (call) move_esp(-static_cast<i32>(size));
+  settle_esp();
   if (to.kind != OperandKind::kRel) {
     dispatch();
   } else if (const u8 inner = inner_[now_.index]; inner != kOut) {
@@ -194,6 +195,7 @@ bool Writer::ret() {
     a.movzx(kTarget32, sized(operand_, 2));
   }
   move_esp(static_cast<i32>(size + (now_.raw.opcode == 0xc2 ? insn.imm & 0xffff : 0)));
+  settle_esp();
   dispatch();
   return true;
 }

@@ -1,6 +1,7 @@
 // Who lives where in generated code, said once.
 //
-//   RAX … RDI  guest EAX … EDI, zero-extended; RSP is guest ESP, so no host PUSH, CALL or RET outside the C++ stack
+//   RAX … RDI  guest EAX … EDI, zero-extended; RSP is guest ESP (within a block less Mark::esp_ahead), so no host PUSH,
+//              CALL or RET outside the C++ stack
 //   EFLAGS     the guest's arithmetic flags; DF and everything else clear (the guest's DF is in CpuState)
 //   R8–R11     scratch: R8 shadow entry or dispatch offset, R9 linear address, R10 saved RAX and flags or a Site*,
 //              R11 EIP on the way to the dispatcher

@@ -82,6 +82,11 @@ void Writer::emit_raw(Form form) {
     put(static_cast<u8>(reg | 4));  // an absolute address needs a SIB byte here
     put(0x25);
     put_from(static_cast<u8>(r.tail_at - 4), r.tail_at);
+  } else if (form == Form::kWindow && &insn == &shifted_) {
+    const bool none = insn.disp == 0, small = insn.disp >= -128 && insn.disp <= 127;
+    put(static_cast<u8>((r.modrm & 0x3f) | (none ? 0 : small ? 0x40 : 0x80)));
+    put(insn.raw[r.modrm_at + 1]);
+    for (u32 i = 0; i < (none ? 0 : small ? 1 : 4); ++i) put(static_cast<u8>(static_cast<u32>(insn.disp) >> 8 * i));
   } else if (form == Form::kWindow) {
     put_from(r.modrm_at, r.tail_at);
   } else if (r.has_modrm) {

@@ -1,5 +1,7 @@
 // PUSH, POP, PUSHA, POPA and LEAVE: the slot is checked first, ESP moves last, and nothing in between touches the
-// flags. Where two places are accessed, the flags are where they are from the first access on: a host fault asks.
+// flags. A chain of additions to ESP is what pushes, pops, calls and returns would wait for, so it moves once for
+// several of them, and until then is ahead of the register. Where two places are accessed, the flags are where they are
+// from the first access on: a host fault asks.
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -8,6 +10,7 @@ using namespace x86;
 
 // kLinear32 := offset of the slot at ESP + displacement.
 void Writer::stack_slot(i32 displacement) {
+  displacement += esp_ahead_;
   if (displacement == 0) {
     a.mov(kLinear32, esp);
   } else {
@@ -18,7 +21,7 @@ void Writer::stack_slot(i32 displacement) {
 
 void Writer::stack_lane(i32 displacement, u32 size, Way way) {
   if (direct(kSs) && block_.key.mode.stack_32()) {
-    operand_ = ptr(esp, displacement);
+    operand_ = ptr(esp, displacement + esp_ahead_);
     operand_.setSegment(gs);
     return;
   }
@@ -28,10 +31,37 @@ void Writer::stack_lane(i32 displacement, u32 size, Way way) {
 
 void Writer::move_esp(i32 by) {
   if (block_.key.mode.stack_32()) {
-    a.lea(esp, ptr(rsp, by));
+    esp_ahead_ += by;
+    if (esp_ahead_ % 4 != 0 || esp_ahead_ < -8 * 4 || esp_ahead_ > 7 * 4) settle_esp();  // Mark::esp_ahead
   } else {
     a.lea(kLinear32, ptr(rsp, by));
     a.mov(sp, kLinear.r16());
+  }
+}
+
+// The register is ESP again.
+void Writer::settle_esp() {
+  if (esp_ahead_ != 0) a.lea(esp, ptr(rsp, esp_ahead_));
+  esp_ahead_ = 0;
+}
+
+// Whether the instruction can do with ESP ahead of the register: it reaches memory from there at most, or has an
+// emitter that knows.
+bool Writer::bears_esp_ahead() const {
+  const Insn& insn = *now_.insn;
+  for (const Operand& o : insn.operands)
+    if (o.kind == OperandKind::kReg && o.reg == kEsp) return false;
+  switch (info(insn.op).x64) {
+    case Lowering::copy:
+    case Lowering::x87:
+    case Lowering::sse:
+      return true;
+    case Lowering::stack:
+      return insn.op == Op::kPush || (insn.op == Op::kPop && insn.operands[0].kind == OperandKind::kReg);
+    case Lowering::branch:
+      return insn.op == Op::kCall || insn.op == Op::kRet;
+    default:
+      return false;
   }
 }
 
@@ -103,7 +133,9 @@ bool Writer::pop() {
   const Gp there = size == 4 ? guest32(to.reg) : gpw(to.reg), scratch = size == 4 ? kTarget32 : kTarget.r16();
   a.mov(to_esp ? scratch : there, operand_);
   move_esp(static_cast<i32>(size));
-  if (to_esp) a.mov(there, scratch);
+  if (!to_esp) return true;
+  settle_esp();
+  a.mov(there, scratch);
   return true;
 }
 

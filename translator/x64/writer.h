@@ -14,6 +14,7 @@ class Writer {
  public:
   // What a block can take at most.
   static constexpr u32 kMostBytes = kMaxBlockInsns * 512;
+  static_assert(kMostBytes <= 1u << 15);  // Mark::host
 
   Writer(const Stubs& stubs, Block& block, Draft& draft, bool bmi2)
       : stubs_(stubs), block_(block), draft_(draft), bmi2_(bmi2) {}
@@ -83,6 +84,8 @@ class Writer {
   void stack_slot(i32 displacement);
   void stack_lane(i32 displacement, u32 size, Way way);
   void move_esp(i32 by);
+  void settle_esp();
+  bool bears_esp_ahead() const;
   // branch.cpp
   bool branch();
   bool jump_or_call();
@@ -161,6 +164,8 @@ class Writer {
   std::array<bool, kMaxBlockInsns> is_target_;
   std::array<Label, kMaxBlockInsns> target_;
   std::array<bool, kMaxBlockInsns> fpu_at_target_;  // fpu_checked_ on all the ways there
+  i32 esp_ahead_ = 0;                               // guest ESP less the register for it
+  Insn shifted_;                                    // the instruction with that in its displacement
   bool fpu_checked_ = false;
   bool flags_saved_ = false;  // in kSaved, beside RAX, and not in the host's
   bool ended_ = false;        // control has been transferred: nothing falls through
