@@ -31,7 +31,7 @@ inline constexpr unsigned kFloppy = 2;
 
 namespace mem {
 inline constexpr u32 kVgaWindow = 0xa0000, kVgaWindowSize = 0x20000;
-inline constexpr u32 kBiosLow = 0xe0000, kMegabyte = 0x100000;
+inline constexpr u32 kShadow = 0xc0000, kBiosLow = 0xe0000, kMegabyte = 0x100000;  // what PAM divides begins at C0000
 inline constexpr u32 kMostRam = 0xe0000000;  // the PCI hole begins here at the latest
 inline constexpr u32 kIoApic = 0xfec00000, kHpet = 0xfed00000, kLocalApic = 0xfee00000, kTestMemory = 0xff000000;
 }  // namespace mem

@@ -54,8 +54,8 @@ void MemoryMap::lay_segment(const I440fx::Pam& pam) {
   const u64 low_rom = bios_offset_ + bios_size_ - low_bios_offset_;
   const u32 rom_base = static_cast<u32>(mem::kMegabyte - low_rom);
   const bool rom = pam.base >= rom_base;
-  if (pam.write_ram && pam.base >= mem::kBiosLow)
-    memory_.map_device(at, pam.size, shadow_writer_, pam.base - mem::kBiosLow);
+  if (pam.write_ram)
+    memory_.map_device(at, pam.size, shadow_writer_, pam.base - mem::kShadow);
   else if (rom)
     memory_.map_ram(at, pam.size, low_bios_offset_ + (pam.base - rom_base), false);
   else
@@ -138,13 +138,13 @@ std::string MemoryMap::describe() const {
 
 u32 MemoryMap::ShadowWriter::read(u32 offset, unsigned size) {
   u32 value = ~0u;
-  const u32 first = mem::kMegabyte - mem::kBiosLow - static_cast<u32>(rom_end_ - rom_);  // ROM below it: none
+  const u32 first = mem::kMegabyte - mem::kShadow - static_cast<u32>(rom_end_ - rom_);  // ROM below it: none
   if (offset >= first) std::memcpy(&value, memory_.base() + rom_ + (offset - first), size);
   return value;
 }
 
 void MemoryMap::ShadowWriter::write(u32 offset, u32 value, unsigned size) {
-  std::memcpy(memory_.base() + mem::kBiosLow + offset, &value, size);
+  std::memcpy(memory_.base() + mem::kShadow + offset, &value, size);
 }
 
 }  // namespace umbra

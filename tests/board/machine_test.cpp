@@ -108,6 +108,11 @@ TEST_CASE("PAM: write through to RAM while ROM is read, then RAM, then RAM that 
   r.config(0, 0, 0x5a, 0x33, 1);
   r.store(0xc4000, 0x77, 1);
   CHECK(r.load(0xc4000, 1) == 0x77);
+  r.config(0, 0, 0x5c, 0x02, 1);  // an adapter's place: nothing there to read, writes go to RAM
+  r.store(0xd0000, 0x1234, 2);
+  CHECK(r.load(0xd0000, 2) == 0xffff);
+  r.config(0, 0, 0x5c, 0x01, 1);
+  CHECK(r.load(0xd0000, 2) == 0x1234);
 }
 
 TEST_CASE("SMRAM opens behind the VGA window; A20 wraps by either switch") {
