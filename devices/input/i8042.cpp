@@ -196,7 +196,6 @@ void I8042::command(u8 value) {
       break;    // mouse interface test: no error
     case 0xaa:  // self-test
       r_.status |= kSystem;
-      r_.command_byte |= kSystemFlag;
       answer(0x55);
       break;
     case 0xab:
