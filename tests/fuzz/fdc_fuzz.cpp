@@ -41,11 +41,12 @@ void fuzz_fdc(const u8* data, std::size_t size) {
         fdc.registers().write(5, take(1), 1);
         break;
       case 5: {  // a data command that has a chance
-        static constexpr u8 kCodes[8] = {0xe6, 0xc5, 0x4d, 0x42, 0xf6, 0x4a, 0x4c, 0x0f};
+        static constexpr u8 kCodes[16] = {0xe6, 0xc5, 0x4d, 0x42, 0xf6, 0x4a, 0x4c, 0x0f,
+                                          0xc9, 0x49, 0xd1, 0xf9, 0xdd, 0x66, 0x6c, 0x07};
         const u32 bits = take(1);
         fdc.registers().write(2, 0x1c, 1);
         fdc.registers().write(7, 2, 1);
-        for (u32 b : {u32{kCodes[op >> 4 & 7]}, bits & 7, bits >> 3, bits >> 2 & 1, bits >> 5, 2u, 9u, 27u, 255u})
+        for (u32 b : {u32{kCodes[op >> 4]}, bits & 7, bits >> 3, bits >> 2 & 1, bits >> 5, 2u, 9u, 27u, 255u})
           fdc.registers().write(5, b, 1);
         break;
       }
