@@ -3,6 +3,9 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <span>
+
 #include "cpu/base/log.h"
 
 namespace umbra {
@@ -27,16 +30,30 @@ class Arena {
   T* take(u32 count) {
     T* first = next();
     used_ += count;
+    if (used_ * sizeof(T) > backed_) back();
     return first;
   }
   T& operator[](u32 i) { return all_[i]; }
+  const T& operator[](u32 i) const { return all_[i]; }
+  std::span<const T> all() const { return {all_, used_}; }
   u32 used() const { return used_; }
   void clear() { used_ = 0; }
 
  private:
+  static constexpr std::size_t kStep = 128u << 10;
+  // A page fault at a time costs the host several times as much. It may refuse.
+  void back() {
+#ifdef MADV_POPULATE_WRITE
+    const std::size_t bytes = std::min(kStep, (sizeof(T) * most_ - backed_) & ~std::size_t{kPageSize - 1});
+    madvise(reinterpret_cast<char*>(all_) + backed_, bytes, MADV_POPULATE_WRITE);
+#endif
+    backed_ += kStep;
+  }
+
   const std::size_t most_;
   T* all_;
   u32 used_ = 0;
+  std::size_t backed_ = 0;
 };
 
 }  // namespace umbra

@@ -119,7 +119,7 @@ struct Exit {
   u32 eip = 0;
   bool poll = false;     // a backward transfer enters through the poll
   bool fpu = false;      // the guest's x87 and SSE state is in the host's units
-  bool far = false;      // out of the block's page (FarLinks)
+  bool far = false;      // out of the block's page (views.h)
   Exit* next = nullptr;  // the next one that leads to the same block
   Block* from = nullptr;
 };
@@ -128,6 +128,7 @@ struct Block {
   BlockKey key;
   u64 second_page = ~u64{0};  // physical page number, when the one instruction crosses
   u32 id = 0;                 // its number since the last flush; stands before its code, too
+  u32 view = 0;               // see views.h
   u32 guest_size = 0;
   u32 host_size = 0;
   u32 count = 0;  // of instructions
@@ -141,7 +142,7 @@ struct Block {
   u32 first_exit = 0;  // the number of exits[0] in generated code
   Exit* exits = nullptr;
   Exit* incoming = nullptr;  // exits of other blocks that lead here
-  Mark* marks = nullptr;
+  Mark* marks = nullptr;     // shared by copies
   const Relocation* relocations = nullptr;
   u32 relocation_count = 0;
   u8* code = nullptr;  // starts with fetching the x87 and SSE state, if it is used, then the poll
@@ -173,11 +174,9 @@ struct Draft {
 // instructions. `next_page` are the first bytes of the following page or empty; they are used only when the very first
 // instruction crosses. With `made`, a region: it ends where a block begins that is there already, or where nothing in
 // it leads on. Returns the number of instructions; 0 if the first one has to be interpreted.
-struct ByKey;
-template <class Identity>
 class BlockIndex;
 struct Made {
-  const BlockIndex<ByKey>& blocks;
+  const BlockIndex& blocks;
   const std::bitset<kPageSize>& starts;  // where in the page some block begins; most instructions are not there
 };
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,

@@ -2,33 +2,16 @@
 // table, and a key only if there is one.
 #pragma once
 
-#include <deque>
 #include <vector>
 
+#include "translator/arena.h"
 #include "translator/block.h"
 
 namespace umbra {
 
-// What makes two blocks the same for an index: everything …
-struct ByKey {
-  static bool same(const BlockKey& a, const BlockKey& b) { return a == b; }
-  static u64 hash(const BlockKey& k) {
-    return (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
-  }
-};
-
-// … or everything but where its page lies in the address space.
-struct ByPhysical {
-  static bool same(const BlockKey& a, const BlockKey& b) {
-    return a.phys == b.phys && a.mode == b.mode && a.cs_limit == b.cs_limit && a.linear - a.eip == b.linear - b.eip;
-  }
-  static u64 hash(const BlockKey& k) { return k.phys * 0x9e3779b97f4a7c15 ^ k.mode.bits() * 0xc2b2ae3d27d4eb4f; }
-};
-
-template <class Identity>
 class BlockIndex {
  public:
-  explicit BlockIndex(std::deque<Block>& blocks) : blocks_(blocks), slots_(kLeast) {}
+  explicit BlockIndex(Arena<Block>& blocks) : blocks_(blocks), slots_(kLeast) {}
 
   Block* find(const BlockKey& key) const {
     const u32 h = hash(key);
@@ -37,7 +20,7 @@ class BlockIndex {
       if (slot.block == 0) return nullptr;
       if (slot.tag != h) continue;
       Block& block = blocks_[slot.block - 1];
-      if (Identity::same(block.key, key)) return &block;
+      if (block.key == key) return &block;
     }
   }
   // There is none with this key yet.
@@ -73,9 +56,11 @@ class BlockIndex {
     u32 tag = 0;    // its hash
   };
   std::size_t mask() const { return slots_.size() - 1; }
+  // Those of a page are neighbours: as a rule many are looked for at a time.
   static u32 hash(const BlockKey& k) {
-    const u64 h = Identity::hash(k);
-    return static_cast<u32>(h ^ (h >> 31));
+    const u64 page = ((k.phys & ~u64{kPageMask}) << 20 ^ k.linear >> kPageBits) * 0x9e3779b97f4a7c15 ^
+                     (u64{k.mode.bits()} << 32 | (k.linear - k.eip)) * 0xc2b2ae3d27d4eb4f;
+    return static_cast<u32>(page ^ page >> 31) + ((k.linear & kPageMask) >> 3);
   }
   void place(Slot slot) {
     std::size_t i = slot.tag & mask();
@@ -89,7 +74,7 @@ class BlockIndex {
       if (slot.block != 0) place(slot);
   }
 
-  std::deque<Block>& blocks_;
+  Arena<Block>& blocks_;
   std::vector<Slot> slots_;
   std::size_t count_ = 0;
 };

@@ -110,7 +110,7 @@ u8* Translator::find_code() {
 
   const u32 eip = static_cast<u32>(cpu.s.eip);
   // Entries of dead blocks are found out here.
-  if (const u32 offset = table.table()[eip];
+  if (const u32 offset = table.entry(eip);
       offset != 0 && CodeCache::number(cache_->base() + offset) != CodeCache::kNone)
     return cache_->base() + offset;
   const Linear linear(cpu.s.seg[kCs].base + eip);
@@ -120,17 +120,14 @@ u8* Translator::find_code() {
   Block* block = by_key_.find(key);
   if (block == nullptr) block = translate(key);
   if (block == nullptr) return nullptr;
-  const u32 offset = cache_->offset(block->code);
-  if (!spaces_.set(table, cpu.mmu, eip, offset, linear, walk)) return nullptr;
   if (block->crosses()) {
     const Linear second((linear.value | kPageMask) + 1);
     const Walk there = umbra::walk(memory_, cpu.mmu.state(), second, Access::kExecute, mode.user());
     if (!there.ok || page_of(memory_.wrap(there.address)) != block->second_page ||
-        !spaces_.set(table, cpu.mmu, eip, offset, second, there)) {
-      spaces_.clear(table, eip, offset, linear);
+        !spaces_.set_second(table, cpu.mmu, second, there))
       return nullptr;
-    }
   }
+  if (!spaces_.set(table, cpu.mmu, eip, cache_->offset(block->code), block->view, linear, walk)) return nullptr;
   adopt(*block, table);
   if (log_on(Log::kExec)) log(Log::kExec, "exec %08x mode %x", eip, mode.bits());
   return block->code;
@@ -141,9 +138,8 @@ void Translator::flush_now() {
   ++stats_.flushes;
   spaces_.clear_all();
   code_pages_.clear();
-  far_links_.clear();
+  views_.clear();
   by_key_.clear();
-  movable_.clear();
   blocks_.clear();
   marks_.clear();
   relocations_.clear();
@@ -177,7 +173,7 @@ void Translator::kill(Block& block) {
     if (exit.from->valid) backend_->unchain(exit);
   }
   by_key_.erase(block);
-  if (block.movable) movable_.erase(block);
+  views_.kill(block);
 }
 
 // Pages that became something else have been reported to code_written. A20 moves them all without a word.
@@ -186,9 +182,10 @@ void Translator::layout_changed(Phys, u64 size) {
 }
 
 Block* Translator::block_at(const u8* pc) const {
-  const auto after = std::upper_bound(blocks_.begin(), blocks_.end(), pc,
-                                      [](const u8* at, const Block& block) { return at < block.code; });
-  if (after == blocks_.begin()) return nullptr;
+  const std::span<const Block> all = blocks_.all();
+  const auto after =
+      std::upper_bound(all.begin(), all.end(), pc, [](const u8* at, const Block& block) { return at < block.code; });
+  if (after == all.begin()) return nullptr;
   const Block& block = *std::prev(after);
   return pc < block.code + block.host_size ? const_cast<Block*>(&block) : nullptr;
 }

@@ -19,7 +19,6 @@
 #include <array>
 #include <bitset>
 #include <csignal>
-#include <deque>
 #include <unordered_map>
 #include <vector>
 
@@ -27,12 +26,12 @@
 #include "cpu/interp/interp.h"
 #include "translator/arena.h"
 #include "translator/block_index.h"
-#include "translator/far_links.h"
 #include "translator/link.h"
 #include "translator/lowering.h"
 #include "translator/sampler.h"
 #include "translator/smc.h"
 #include "translator/stats.h"
+#include "translator/views.h"
 
 namespace umbra {
 
@@ -94,11 +93,16 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
 
   u8* find_code();
   Block* translate(const BlockKey& key);
-  Block* copy(const Block& from, const BlockKey& key);
+  // Code that has been translated for another address before (copy.cpp).
+  Block* copy(const BlockKey& key);
+  bool may_be_copied(const Block& block) const;
+  bool has_room_for(std::span<const u32> blocks) const;
+  Block* copy_all(const BlockKey& page);
+  Block& copy_one(const Block& from, const BlockKey& page);
+  void link_inside(std::span<Block> blocks);
   void verify(const Block& block, const std::string& offence) const;
   const std::bitset<kPageSize>& checked_in(u64 page) const;
   void add(Block& block);
-  void register_pages(Block& block);
   static BlockKey target_key(const Exit& exit);
   Block* follow(const Exit& exit);
   void link(Exit& exit, Block& to);
@@ -126,8 +130,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   PhysicalMemory& memory_;
   TranslatorOptions options_;
   Interpreter interpreter_;
-  DispatchTables spaces_;
-  FarLinks far_links_;
+  Views views_;
+  DispatchTables spaces_{views_};
   CodePages code_pages_;
   Statistics stats_;
 
@@ -155,9 +159,10 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   bool demote_wanted_ = false;                               // the instruction that just had one
   std::unordered_map<u64, std::bitset<kPageSize>> checked_;  // in physical pages: instructions that windows do not suit
 
-  std::deque<Block> blocks_;  // in the order of their code
-  BlockIndex<ByKey> by_key_{blocks_};
-  BlockIndex<ByPhysical> movable_{blocks_};  // one of each
+  Arena<Block> blocks_{1u << 21};  // in the order of their code
+  BlockIndex by_key_{blocks_};
+  std::array<u32, kPageSize> begins_{};  // while a view is given copies: the number + 1 of the block that begins there
+  std::vector<u32> to_copy_;
   Draft draft_;
   Arena<Mark> marks_{1u << 24};
   Arena<Relocation> relocations_{1u << 25};

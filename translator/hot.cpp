@@ -93,7 +93,6 @@ void Translator::demote(Block& block, u32 index) {
   if (checked_.size() > kMostChecked) checked_.clear();
   const Phys at(block.key.phys + block.marks[index].guest);
   checked_[page_of(at)].set(page_offset(at));
-  block.marks[index].checked = true;
   if (block.valid) kill(block);
 }
 

@@ -15,7 +15,7 @@ namespace {
 // Tables of programs that have ended, or not run for long, are only memory; filling one again costs a lookup a block.
 constexpr std::size_t kMaxSpaces = 256, kFewSpaces = 8;
 constexpr std::size_t kMaxResident = 32u << 20;
-constexpr u32 kChunk = 128;  // entries: an eighth of a host page
+constexpr std::size_t kMostInOne = 128u << 20, kMostLeftover = 8u << 20;
 constexpr u64 kIgnored = pte::kAccessed | pte::kDirty;
 
 u64 read_entry(PhysicalMemory& memory, Phys at, bool pae) {
@@ -48,29 +48,57 @@ DispatchTable::DispatchTable(const DispatchKey& key, CodeSize size, u64 number)
       number_(number),
       bytes_(size == CodeSize::k32 ? std::size_t{1} << 34 : std::size_t{1} << 18),
       mask_(size == CodeSize::k32 ? 0xffffffff : 0xffff) {
-  void* table = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const std::size_t bits = bytes_ / kPageSize / 8;
+  void* table =
+      mmap(nullptr, bytes_ + bits, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   CHECK(table != MAP_FAILED);
-  madvise(table, bytes_, MADV_NOHUGEPAGE);  // sparse: a huge page would hold mostly nothing
+  madvise(table, bytes_ + bits, MADV_NOHUGEPAGE);  // sparse: a huge page would hold mostly nothing
   table_ = static_cast<u32*>(table);
+  touched_ = reinterpret_cast<u64*>(static_cast<u8*>(table) + bytes_);
 }
 
-DispatchTable::~DispatchTable() { munmap(table_, bytes_); }
+DispatchTable::~DispatchTable() { munmap(table_, bytes_ + bytes_ / kPageSize / 8); }
 
-// A page's stretch of the table: an instruction that crosses into the page starts up to fifteen bytes before it.
-u32 DispatchTable::first_eip(const CodePage& page) const { return (page.page << kPageBits) - key_.cs_base - 16; }
+void DispatchTable::touch(u32 host_page) {
+  if (is_resident(host_page)) return;
+  touched_[host_page >> 6] |= u64{1} << (host_page & 63);
+  ++resident_;
+}
 
-void DispatchTable::set(u32 eip, u32 offset, CodePage& page) {
+void DispatchTable::set(u32 eip, u32 offset) {
+  touch(host_page(eip));
   table_[eip & mask_] = offset;
-  page.chunks |= u64{1} << ((eip - first_eip(page)) / kChunk);
 }
 
-// Looks before it reads: reading a page of the table that was never written would make it resident.
-void DispatchTable::clear(u32 eip, u32 offset, u32 linear_page) {
-  const auto found = index_.find(linear_page);
-  if (found == index_.end()) return;
-  const CodePage& page = pages_[found->second];
-  if ((page.chunks >> ((eip - first_eip(page)) / kChunk) & 1) == 0) return;
-  if (table_[eip & mask_] == offset) table_[eip & mask_] = 0;
+void DispatchTable::wipe(u32 eip) {
+  if (is_resident(host_page(eip))) table_[eip & mask_] = 0;
+}
+
+void DispatchTable::fill(CodePage& page, const Views& views) {
+  const View& view = views[page.view];
+  const std::span<const Seat> seats = std::span(view.seats).subspan(page.filled);
+  if (seats.size() > 1) populate(view, seats);
+  for (const Seat& seat : seats)
+    if (seat.code != 0) set(view.page.eip + seat.offset, seat.code);
+  page.filled = static_cast<u32>(view.seats.size());
+}
+
+// Asked for one by one, the host's pages cost several times as much. It may refuse.
+void DispatchTable::populate(const View& view, std::span<const Seat> seats) {
+  u32 first = ~u32{0}, last = 0, missing = 0;
+  for (const Seat& seat : seats) {
+    const u32 at = host_page(view.page.eip + seat.offset);
+    if (seat.code == 0 || is_resident(at)) continue;
+    missing += at != last ? 1 : 0;
+    first = std::min(first, at);
+    last = std::max(last, at);
+  }
+  constexpr u32 kMost = 5;  // that a page's entries take
+  if (missing < 2 || last - first >= kMost) return;
+  for (u32 at = first; at <= last; ++at) touch(at);
+#ifdef MADV_POPULATE_WRITE
+  madvise(reinterpret_cast<u8*>(table_) + u64{first} * kPageSize, (last - first + 1) * kPageSize, MADV_POPULATE_WRITE);
+#endif
 }
 
 DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bool& fresh) {
@@ -94,15 +122,15 @@ DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bo
   return pages_[at->second];
 }
 
-void DispatchTable::drop(std::size_t index, std::vector<u32>& entries) {
+void DispatchTable::drop(std::size_t index, const Views& views, std::vector<u32>& dropped) {
   CodePage& page = pages_[index];
-  for (u64 chunks = page.chunks; chunks != 0; chunks &= chunks - 1) {
-    const u32 first = first_eip(page) + static_cast<u32>(std::countr_zero(chunks)) * kChunk;
-    for (u32 i = 0; i < kChunk; ++i) {
-      u32& entry = table_[(first + i) & mask_];
-      if (entry != 0) entries.push_back(std::exchange(entry, 0));
-    }
+  if (page.view != kNoView) {
+    const View& view = views[page.view];
+    for (const Seat& seat : view.seats) wipe(view.page.eip + seat.offset);
+    dropped.push_back(page.view);
   }
+  const u32 first = (page.page << kPageBits) - key_.cs_base;
+  for (u32 before = page.crossed ? kMaxInsnLength - 1 : 0; before != 0; --before) wipe(first - before);
   const auto move = [&](std::size_t from, std::size_t to) {
     if (from == to) return;
     pages_[to] = pages_[from];
@@ -119,32 +147,37 @@ void DispatchTable::drop(std::size_t index, std::vector<u32>& entries) {
 
 // Of all pages, or of those without G.
 template <class Keep>
-u32 DispatchTable::keep_pages(bool all, std::vector<u32>& entries, Keep keep) {
-  u32 dropped = 0;
+u32 DispatchTable::keep_pages(bool all, const Views& views, std::vector<u32>& dropped, Keep keep) {
+  u32 count = 0;
   for (std::size_t i = 0; i < (all ? pages_.size() : local_pages_);) {
     if (keep(pages_[i])) {
       ++i;
     } else {
-      drop(i, entries);
-      ++dropped;
+      drop(i, views, dropped);
+      ++count;
     }
   }
-  return dropped;
+  return count;
+}
+
+void DispatchTable::drop_all(std::vector<u32>& dropped) {
+  for (const CodePage& page : pages_)
+    if (page.view != kNoView) dropped.push_back(page.view);
+  clear_all();
+}
+
+// A program that moves its code about leaves pages behind.
+bool DispatchTable::wastes() const {
+  const std::size_t in_use = 4 * kPageSize * pages_.size();
+  return resident_bytes() > kMostInOne || resident_bytes() > 2 * in_use + kMostLeftover;
 }
 
 void DispatchTable::clear_all() {
-  if (pages_.empty()) return;
-  madvise(table_, bytes_, MADV_DONTNEED);
+  if (resident_ != 0) madvise(table_, bytes_ + bytes_ / kPageSize / 8, MADV_DONTNEED);
+  resident_ = 0;
   pages_.clear();
   index_.clear();
   local_pages_ = 0;
-}
-
-std::size_t DispatchTable::resident_bytes() const {
-  std::size_t host_pages = 0;
-  for (const CodePage& page : pages_)
-    for (u64 chunks = page.chunks; chunks != 0; chunks >>= 8) host_pages += (chunks & 0xff) != 0;
-  return host_pages * kPageSize;
 }
 
 DispatchTable& DispatchTables::find(const DispatchKey& key, CodeSize size) {
@@ -175,6 +208,7 @@ DispatchTable& DispatchTables::select(const DispatchKey& key, CodeSize size, Mmu
     current_ = &find(key, size);
     current_->last_used_ = ++clock_;
   }
+  if (current_->wastes()) current_->drop_all(dropped_);
   if (key.own()) {
     if (current_->code_version_ != mmu.code_version()) validate_own(*current_, mmu);
   } else {
@@ -184,7 +218,7 @@ DispatchTable& DispatchTables::select(const DispatchKey& key, CodeSize size, Mmu
 }
 
 void DispatchTables::validate_own(DispatchTable& table, Mmu& mmu) {
-  pages_dropped_ += table.keep_pages(true, dropped_, [&](const DispatchTable::CodePage& code) {
+  pages_dropped_ += table.keep_pages(true, views_, dropped_, [&](const DispatchTable::CodePage& code) {
     const Linear linear(code.page << kPageBits);
     const Walk walk = probe(mmu.memory(), mmu.state(), linear);
     if (!walk.ok || walk.levels != code.levels) return false;
@@ -207,28 +241,49 @@ void DispatchTables::validate_shared(DispatchTable& table, Mmu& mmu) {
   table.shared_epoch_ = shared_epoch_;
   table.switch_epoch_ = mmu.switch_epoch();
   if (!all && table.local_pages_ == 0) return;
-  pages_dropped_ += table.keep_pages(
-      all, dropped_, [&](const DispatchTable::CodePage& code) { return still_maps(mmu.memory(), mmu.state(), code); });
+  pages_dropped_ += table.keep_pages(all, views_, dropped_, [&](const DispatchTable::CodePage& code) {
+    return still_maps(mmu.memory(), mmu.state(), code);
+  });
 }
 
-bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk) {
+DispatchTable::CodePage* DispatchTables::vouched(DispatchTable& table, Mmu& mmu, Linear linear, const Walk& walk) {
   bool fresh;
   DispatchTable::CodePage& page = table.page(linear, walk, fresh);
   if (fresh && table.key().own()) {
     if (!mmu.watch_code(linear, walk)) {
-      table.drop(table.index_[page.page], dropped_);
-      return false;
+      table.drop(table.index_[page.page], views_, dropped_);
+      return nullptr;
     }
   } else if (fresh) {
     shared_pages_.set(page_of(linear));
     if (walk.levels < 2) shared_large_.set(page_of(linear) >> 10);
   }
-  table.set(eip, offset, page);
+  return &page;
+}
+
+bool DispatchTables::set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, u32 view, Linear linear,
+                         const Walk& walk) {
+  DispatchTable::CodePage* page = vouched(table, mmu, linear, walk);
+  if (page != nullptr && page->view != view && page->view != DispatchTable::kNoView) {  // changed, and nobody said so
+    table.drop(table.index_[page->page], views_, dropped_);
+    page = vouched(table, mmu, linear, walk);
+  }
+  if (page == nullptr) return false;
+  page->view = view;
+  table.fill(*page, views_);
+  table.set(eip, offset);
   return true;
+}
+
+bool DispatchTables::set_second(DispatchTable& table, Mmu& mmu, Linear linear, const Walk& walk) {
+  DispatchTable::CodePage* page = vouched(table, mmu, linear, walk);
+  if (page != nullptr) page->crossed = true;
+  return page != nullptr;
 }
 
 void DispatchTables::clear_all() {
   for (auto& [key, space] : spaces_) space->clear_all();
+  dropped_.clear();
   shared_pages_.reset();
   shared_large_.reset();
 }

@@ -10,17 +10,19 @@
 //  - Supervisor code is shared by all address spaces. Each page remembers the page-table entries that made it so, and
 //    these are compared after MOV CR3 (pages without G only), after a change of paging modes or layout, and after an
 //    INVLPG that hits one of these pages. That is two loads a page, far less than write-traces would cost.
+// As the promise is the page's, a table that is asked for one entry is given all blocks that are known of the page.
 #pragma once
 
 #include <array>
 #include <bitset>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cpu/cpu.h"
-#include "translator/block.h"
+#include "translator/views.h"
 
 namespace umbra {
 
@@ -45,26 +47,38 @@ class DispatchTable {
   const DispatchKey& key() const { return key_; }
   u64 number() const { return number_; }  // never that of another table
   const u32* table() const { return table_; }
+  // A page that is read before it is written to costs the host two faults, here and in wipe().
+  u32 entry(u32 eip) const { return is_resident(host_page(eip)) ? table_[eip & mask_] : 0; }
   void clear_all();
-  std::size_t resident_bytes() const;
+  std::size_t resident_bytes() const { return resident_ * kPageSize; }
 
  private:
   friend class DispatchTables;
+  static constexpr u32 kNoView = ~u32{0};
   struct CodePage {
     u32 page = 0;   // linear
     u8 levels = 0;  // entries of the guest's tables on the way: 0 with paging off
     bool global = false;
-    u64 chunks = 0;     // of the page's stretch of the table that have entries
-    u64 trail[2] = {};  // those entries
-    Phys leaf;          // where the last one lies, if there are two
+    bool crossed = false;  // an instruction that ends in it has an entry
+    u32 view = kNoView;    // whose blocks have entries
+    u32 filled = 0;        // of its seats
+    u64 trail[2] = {};     // those entries of the guest's tables
+    Phys leaf;             // where the last one lies, if there are two
   };
-  void set(u32 eip, u32 offset, CodePage& page);
-  void clear(u32 eip, u32 offset, u32 linear_page);
+  u32 host_page(u32 eip) const { return (eip & mask_) >> (kPageBits - 2); }
+  bool is_resident(u32 host_page) const { return (touched_[host_page >> 6] >> (host_page & 63) & 1) != 0; }
+  void touch(u32 host_page);
+  void set(u32 eip, u32 offset);
+  void fill(CodePage& page, const Views& views);
+  void populate(const View& view, std::span<const Seat> seats);
+  void wipe(u32 eip);
+  bool wastes() const;
   CodePage& page(Linear linear, const Walk& walk, bool& fresh);
-  u32 first_eip(const CodePage& page) const;
-  void drop(std::size_t index, std::vector<u32>& entries);
+  // Views whose entries went are noted in `dropped`.
+  void drop(std::size_t index, const Views& views, std::vector<u32>& dropped);
+  void drop_all(std::vector<u32>& dropped);
   template <class Keep>
-  u32 keep_pages(bool all, std::vector<u32>& entries, Keep keep);
+  u32 keep_pages(bool all, const Views& views, std::vector<u32>& dropped, Keep keep);
 
   DispatchKey key_;
   u64 number_;
@@ -73,6 +87,8 @@ class DispatchTable {
   u64 shared_epoch_ = 0, switch_epoch_ = 0;
   u32 local_pages_ = 0;  // without G
   u32* table_;
+  u64* touched_;  // behind the table, a bit for each of its host pages: those that are resident
+  std::size_t resident_ = 0;
   std::size_t bytes_;
   u32 mask_;
   std::vector<CodePage> pages_;         // those without G first
@@ -81,6 +97,7 @@ class DispatchTable {
 
 class DispatchTables {
  public:
+  explicit DispatchTables(const Views& views) : views_(views) {}
   // The table of this key, without an entry that is not true any more.
   DispatchTable& select(const DispatchKey& key, CodeSize size, Mmu& mmu);
   // The same when it was selected lately and nothing has happened since that it must be checked for; else null.
@@ -98,11 +115,12 @@ class DispatchTables {
     return current_ = t;
   }
   const DispatchTable* current() const { return current_; }
-  // What select() found in pages that are not what they were.
+  // Views of pages that select() found not to be what they were.
   std::vector<u32> take_dropped() { return std::exchange(dropped_, {}); }
-  // `linear` is a page that the code lies in, `walk` how it was reached just now. False: nothing could vouch for it.
-  bool set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, Linear linear, const Walk& walk);
-  void clear(DispatchTable& table, u32 eip, u32 offset, Linear linear) { table.clear(eip, offset, page_of(linear)); }
+  // For the code of a view, at `linear`, `walk` being how it was reached just now. False: nothing could vouch for it.
+  bool set(DispatchTable& table, Mmu& mmu, u32 eip, u32 offset, u32 view, Linear linear, const Walk& walk);
+  // The second page of an instruction that crosses: call it first.
+  bool set_second(DispatchTable& table, Mmu& mmu, Linear linear, const Walk& walk);
   void clear_all();
   void page_invalidated(Linear address);
   // Anything may have happened while nobody looked.
@@ -121,10 +139,12 @@ class DispatchTables {
     }
   };
   DispatchTable& find(const DispatchKey& key, CodeSize size);
+  DispatchTable::CodePage* vouched(DispatchTable& table, Mmu& mmu, Linear linear, const Walk& walk);
   void drop_oldest();
   void validate_own(DispatchTable& table, Mmu& mmu);
   void validate_shared(DispatchTable& table, Mmu& mmu);
 
+  const Views& views_;
   std::unordered_map<DispatchKey, std::unique_ptr<DispatchTable>, Hash> spaces_;
   std::array<DispatchTable*, 64> recent_{};  // by hash
   DispatchTable* current_ = nullptr;
@@ -134,7 +154,7 @@ class DispatchTables {
   u64 shared_epoch_ = 1;                // counts what may have moved global pages
   u64 clock_ = 0;
   u64 pages_dropped_ = 0;
-  std::vector<u32> dropped_;  // their entries
+  std::vector<u32> dropped_;  // their views
   u64 tables_made_ = 0;
 };
 

@@ -24,19 +24,17 @@ bool CodePages::overlaps(const Block& block, u64 page, u32 offset, u32 size) {
   return e.first < offset + size && offset <= e.last;
 }
 
-bool CodePages::add(u64 number, Block& block) {
+void CodePages::add(u64 number, Block& block) {
   Page& page = pages_[number];
-  const bool first = page.blocks.empty();
   page.blocks.push_back(&block);
   const Extent e = extent(block, number);
   for (u32 i = e.first; i <= e.last; ++i) page.bytes.set(i);
   if (number == page_of(Phys(block.key.phys))) page.starts.set(e.first);
-  return first;
 }
 
-std::span<Block* const> CodePages::blocks(u64 number) const {
-  const auto page = pages_.find(number);
-  return page == pages_.end() ? std::span<Block* const>() : page->second.blocks;
+void CodePages::add_copies(u64 number, std::span<Block> blocks) {
+  std::vector<Block*>& all = pages_[number].blocks;
+  for (Block& block : blocks) all.push_back(&block);
 }
 
 bool CodePages::covers(u64 number, u32 offset, u32 size) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bitset>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -14,10 +15,9 @@ class CodePages {
  public:
   // Where blocks begin, and perhaps some that have died.
   const std::bitset<kPageSize>& starts(u64 page) { return pages_[page].starts; }
-  // Some of them dead, perhaps.
-  std::span<Block* const> blocks(u64 page) const;
-  // Returns true if the page had no code before.
-  bool add(u64 page, Block& block);
+  void add(u64 page, Block& block);
+  // Of blocks that are there.
+  void add_copies(u64 page, std::span<Block> blocks);
   // The live blocks that own one of these bytes; they are forgotten here.
   std::vector<Block*> take_overlapping(u64 page, u32 offset, u32 size);
   // All live blocks of the page, to be made again.

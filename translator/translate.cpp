@@ -1,12 +1,23 @@
 // Making a block and linking it to the others.
 #include <x86intrin.h>
 
+#include <algorithm>
+
 #include "cpu/base/log.h"
 #include "cpu/interp/shapes.h"
 #include "translator/engine.h"
 #include "translator/shortcuts.h"
 
 namespace umbra {
+namespace {
+
+bool truncates(std::span<const Insn> insns) {
+  return std::any_of(insns.begin(), insns.end(), [](const Insn& insn) {
+    return insn.operand_size == 2 && (info(insn.op).traits & trait::branch) != 0;
+  });
+}
+
+}  // namespace
 
 void Translator::trace(const Block& block) const {
   log(Log::kInAsm, "block %08x %s, %s lane, at %p", block.key.linear, block.key.mode.user() ? "user" : "supervisor",
@@ -27,16 +38,13 @@ Block* Translator::translate(const BlockKey& key) {
   const Phys at(key.phys);
   const u8* host = memory_.host(at);
   if (host == nullptr) return nullptr;
-  if (!sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns) || !exits_.has_room(kMaxBlockInsns + 1) ||
-      !relocations_.has_room(kMostRelocations))
+  if (!blocks_.has_room(1) || !sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns) ||
+      !exits_.has_room(kMaxBlockInsns + 1) || !relocations_.has_room(kMostRelocations))
     flush_now();
   Cpu& cpu = *cpu_;
-  if (const Block* twin = movable_.find(key)) {
-    if (Block* block = copy(*twin, key)) {
-      if (options_.verify) verify(*block, backend_->verify(*block));
-      stats_.translation_cycles += __rdtsc() - start;
-      return block;
-    }
+  if (Block* block = copy(key)) {
+    stats_.translation_cycles += __rdtsc() - start;
+    return block;
   }
 
   std::span<const u8> next_page;
@@ -50,20 +58,17 @@ Block* Translator::translate(const BlockKey& key) {
       next_page = {memory_.host(memory_.wrap(walk.address)), kMaxInsnLength};
     }
   }
-  const u32 id = static_cast<u32>(blocks_.size());
-  Block& block = blocks_.emplace_back();
+  Block& block = *blocks_.next() = Block{};
   block.key = key;
-  block.id = id;
+  block.id = blocks_.used();
   draft_.sites = sites_.next();
   draft_.site_count = 0;
   block.first_exit = exits_.used();
   block.window = windows_ && suits_window(key);
   const Made made{by_key_, code_pages_.starts(page_of(at))};
   if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &made : nullptr,
-               draft_) == 0) {
-    blocks_.pop_back();
+               draft_) == 0)
     return nullptr;
-  }
   if (block.guest_size > room) block.second_page = second;
   if (block.window) {
     const auto& checked = checked_in(page_of(at));
@@ -71,10 +76,10 @@ Block* Translator::translate(const BlockKey& key) {
       draft_.marks[i].checked = checked.test(page_offset(at) + draft_.marks[i].guest);
   }
   if (!backend_->emit(block, draft_)) {
-    blocks_.pop_back();
     flush_now();
     return translate(key);
   }
+  blocks_.take(1);
   sites_.take(draft_.site_count);
   block.marks = marks_.take(block.count);
   std::copy_n(draft_.marks, block.count, block.marks);
@@ -86,14 +91,20 @@ Block* Translator::translate(const BlockKey& key) {
     verify(block, backend_->verify(block));
     if (block.movable && !backend_->moves_well(block, draft_)) verify(block, "copies would differ");
   }
-  block.movable = block.movable && key.mode.user();  // supervisors stay where they are
+  // Supervisors stay where they are; so do the targets of jumps with 16-bit operands.
+  block.movable = block.movable && key.mode.user() && !truncates({draft_.insns, block.count});
   if (block.movable) {
     Relocation* kept = relocations_.take(block.relocation_count);
     std::copy_n(draft_.relocations, block.relocation_count, kept);
     block.relocations = kept;
-    movable_.insert(block);
   }
   add(block);
+  for (u64 page : {page_of(at), block.second_page}) {
+    if (page == ~u64{0}) continue;
+    code_pages_.add(page, block);
+    if (!memory_.has_code(page)) memory_.mark_code(page, true);
+  }
+  if (block.movable) views_.add_movable(block);
   stats_.callouts_made += draft_.site_count;
   for (u32 i = 0; i < block.count; ++i) {
     const Op op = draft_.insns[i].op;
@@ -102,42 +113,6 @@ Block* Translator::translate(const BlockKey& key) {
   }
   stats_.translation_cycles += __rdtsc() - start;
   if (log_on(Log::kInAsm) || log_on(Log::kOutAsm)) trace(block);
-  return &block;
-}
-
-// A library lies at another address in each process. Translating it once per process costs ten times what copying does.
-Block* Translator::copy(const Block& from, const BlockKey& key) {
-  const auto& checked = checked_in(page_of(Phys(key.phys)));
-  for (const Mark& mark : from.window ? from.insns() : std::span<Mark>()) {
-    if (mark.checked == checked.test(page_offset(Phys(key.phys)) + mark.guest)) continue;
-    movable_.erase(from);  // out of date
-    return nullptr;
-  }
-  const u32 id = static_cast<u32>(blocks_.size());
-  Block& block = blocks_.emplace_back(from);
-  block.key = key;
-  block.id = id;
-  block.incoming = nullptr;
-  block.first_exit = exits_.used();
-  block.exits = exits_.take(block.exit_count);
-  std::copy_n(from.exits, block.exit_count, block.exits);
-  for (Exit& exit : std::span(block.exits, block.exit_count)) {
-    exit.eip += key.eip - from.key.eip;
-    exit.next = nullptr;
-    exit.from = &block;
-  }
-  if (!backend_->copy(from, block)) {
-    blocks_.pop_back();
-    flush_now();
-    return nullptr;
-  }
-  block.marks = marks_.take(block.count);
-  std::copy_n(from.marks, block.count, block.marks);
-  add(block);
-  ++stats_.copies;
-  if (log_on(Log::kInAsm))
-    log(Log::kInAsm, "block %08x at %p: copy of %08x at %p", key.linear, static_cast<const void*>(block.code),
-        from.key.linear, static_cast<const void*>(from.code));
   return &block;
 }
 
@@ -152,7 +127,7 @@ void Translator::verify(const Block& block, const std::string& offence) const {
 
 void Translator::add(Block& block) {
   by_key_.insert(block);
-  register_pages(block);
+  views_.add(block, cache_->offset(block.code));
   ++stats_.translations;
   stats_.window_blocks += block.window ? 1 : 0;
   stats_.guest_insns += block.count;
@@ -160,15 +135,7 @@ void Translator::add(Block& block) {
   stats_.host_bytes += block.host_size;
 }
 
-void Translator::register_pages(Block& block) {
-  for (u64 page : {page_of(Phys(block.key.phys)), block.second_page}) {
-    if (page == ~u64{0}) continue;
-    code_pages_.add(page, block);
-    if (!memory_.has_code(page)) memory_.mark_code(page, true);
-  }
-}
-
-// Inside a page the mapping that brought us here holds as well; for others see FarLinks. Exits are linked when they are
+// Inside a page the mapping that brought us here holds as well; for others see views.h. Exits are linked when they are
 // taken for the first time; most never are.
 u8* Translator::link_entry(void* self, u32 number) {
   auto& t = *static_cast<Translator*>(self);
@@ -210,8 +177,9 @@ void Translator::link(Exit& exit, Block& to) {
   BlockKey key = target_key(exit);
   if (exit.far) key.phys = to.key.phys;
   if (to.key != key) return;
-  if (to.crosses() || (exit.far && !far_links_.allowed(from.key, spaces_.current()->number())))
+  if (to.crosses() || (exit.far && views_[from.view].owner != spaces_.current()->number()))
     return backend_->give_up(exit);
+  if (exit.far) views_[to.view].far_targets.push_back(to.id);
   backend_->chain(exit, to);
   exit.next = to.incoming;
   to.incoming = &exit;

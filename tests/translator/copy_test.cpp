@@ -65,3 +65,66 @@ TEST_CASE("A program at another address runs a copy of its translation") {
     CHECK(s.translations - s.copies <= 2 * first);
   }
 }
+
+TEST_CASE("A jump that keeps 16 bits of EIP leads to the same place from wherever it lies") {
+  Twins t;
+  t.both([](Machine& m) {
+    map_four_times(m);
+    m.put(kCode, {0x43, 0x66, 0xe9, 0xfb, 0x8f});  // inc ebx; jmp 9000h
+    m.put(0x9000, {0x83, 0xc3, 7, 0xcd, 0x20});    // add ebx, 7; int 20h
+    m.put(0x8000, {0x83, 0xc3, 9, 0xcd, 0x20});
+  });
+  for (u32 round = 0; round < 4; ++round) {
+    t.both([&](Machine& m) {
+      m.cpu.s.gpr[kEbx] = 0;
+      m.cpu.s.gpr[kEsp] = 0x8000;
+      m.cpu.set_cpl(0);
+      m.to_ring_3();
+      m.start(kCode + round * kShift);
+    });
+    REQUIRE(t.run_a() == t.run_b());
+    REQUIRE(t.difference() == "");
+    CHECK(t.b.cpu.s.r32(kEbx) == 8);
+  }
+}
+
+TEST_CASE(
+    "A page that comes up elsewhere gets copies of all its blocks, linked to one another, but of none that died") {
+  constexpr u32 kFunctions = 40, kStride = 64;
+  Twins t;
+  t.both([](Machine& m) {
+    map_four_times(m);
+    for (u32 i = 0; i < kFunctions; ++i) {
+      // add ebx, i; cmp ebx, ecx; jz over; over: jmp to the next one, the last: int 20h
+      std::vector<u8> code = {0x83, 0xc3, static_cast<u8>(i), 0x39, 0xcb, 0x74, 0x00};
+      const std::vector<u8> next = {0xeb, kStride - 9}, last = {0xcd, 0x20};
+      const std::vector<u8>& end = i + 1 < kFunctions ? next : last;
+      code.insert(code.end(), end.begin(), end.end());
+      m.put(kCode + i * kStride, code);
+    }
+  });
+  const auto run = [&](u32 where, u32 first) {
+    t.both([&](Machine& m) {
+      m.cpu.s.gpr[kEbx] = 0;
+      m.cpu.s.gpr[kEcx] = 1000;
+      m.cpu.s.gpr[kEsp] = 0x8000;
+      m.cpu.set_cpl(0);
+      m.to_ring_3();
+      m.start(kCode + where * kShift + first * kStride);
+    });
+    REQUIRE(t.run_a() == t.run_b());
+    REQUIRE(t.difference() == "");
+    return t.translator->gather();
+  };
+  const Statistics once = run(0, 0);
+  const Statistics twice = run(1, 0);
+  CHECK(twice.copies - once.copies >= kFunctions);
+  CHECK(twice.dispatch_misses - once.dispatch_misses <= 1);
+  CHECK(run(1, 5).translations == twice.translations);
+  t.both([](Machine& m) { m.put(kCode + 7 * kStride + 2, {99}); });
+  // The last block has a callout and is never copied.
+  const auto made = [](const Statistics& s) { return s.translations - s.copies; };
+  const Statistics patched = run(2, 0);
+  CHECK(made(patched) == made(twice) + 2);
+  CHECK(made(run(3, 0)) == made(patched) + 1);
+}

@@ -179,7 +179,8 @@ TEST_CASE("Page faults of single instructions come out as in the interpreter, er
 TEST_CASE("Dispatch tables that are not used give their memory back") {
   Machine m;
   m.flat_32();
-  DispatchTables tables;
+  Views views;
+  DispatchTables tables{views};
   Walk walk;
   walk.ok = true;
   for (u32 program = 0; program < 200; ++program) {
@@ -187,11 +188,62 @@ TEST_CASE("Dispatch tables that are not used give their memory back") {
     DispatchTable& table = tables.select(key, CodeSize::k32, m.cpu.mmu);
     for (u32 page = 0; page < 100; ++page) {
       const u32 eip = page << 12 | 0x123;
-      CHECK(tables.set(table, m.cpu.mmu, eip, page + 1, Linear(eip + key.cs_base), walk));
+      Block block;
+      block.key = {eip + key.cs_base, eip + key.cs_base, eip, 0xffffffff, Mode()};
+      views.add(block, page + 1);
+      CHECK(tables.set(table, m.cpu.mmu, eip, page + 1, block.view, Linear(eip + key.cs_base), walk));
     }
     CHECK(tables.resident_bytes() <= 33u << 20);
     CHECK(tables.select(key, CodeSize::k32, m.cpu.mmu).table()[5 << 12 | 0x123] == 6);
   }
   CHECK(tables.count() > 8);
   CHECK(tables.count() < 100);
+}
+
+TEST_CASE("A dispatch table asked for one block of a page knows them all, until the page is another") {
+  Machine m;
+  m.flat_32();
+  Views views;
+  DispatchTables tables{views};
+  const DispatchKey key{0, 0, 0xffffffff, 0};
+  Walk walk;
+  walk.ok = true;
+  walk.levels = 1;  // of a paging that is off: whatever looks finds it changed
+  Block blocks[3];
+  for (u32 i = 0; i < 3; ++i) {
+    blocks[i].id = i;
+    blocks[i].key = {0x5010 + i * 0x400, 0x5010 + i * 0x400, 0x5010 + i * 0x400, 0xffffffff, Mode()};
+    views.add(blocks[i], 100 + i);
+  }
+  views.kill(blocks[1]);
+  DispatchTable& table = tables.select(key, CodeSize::k32, m.cpu.mmu);
+  CHECK(tables.set(table, m.cpu.mmu, 0x5010, 100, blocks[0].view, Linear(0x5010), walk));
+  CHECK(table.entry(0x5010) == 100);
+  CHECK(table.entry(0x5410) == 0);
+  CHECK(table.entry(0x5810) == 102);
+  tables.page_invalidated(Linear(0x5000));
+  tables.select(key, CodeSize::k32, m.cpu.mmu);
+  CHECK(tables.take_dropped() == std::vector<u32>{blocks[0].view});
+  for (const Block& block : blocks) CHECK(table.table()[block.key.eip] == 0);
+}
+
+TEST_CASE("A program that runs its code at ever new addresses does not make its dispatch table grow") {
+  Machine m;
+  m.flat_32();
+  Views views;
+  DispatchTables tables{views};
+  const DispatchKey key{0, 0, 0xffffffff, 0};
+  Walk walk;
+  walk.ok = true;
+  walk.levels = 1;
+  for (u32 page = 0; page < 20000; ++page) {
+    const u32 eip = page << 12;
+    Block block;
+    block.key = {0x5000, eip, eip, 0xffffffff, Mode()};
+    views.add(block, 100);
+    DispatchTable& table = tables.select(key, CodeSize::k32, m.cpu.mmu);
+    CHECK(tables.set(table, m.cpu.mmu, eip, 100, block.view, Linear(eip), walk));
+    CHECK(table.resident_bytes() < 16u << 20);
+    tables.page_invalidated(Linear(eip));
+  }
 }

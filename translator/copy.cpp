@@ -1,0 +1,108 @@
+// Code that another address space, or another place in this one, has run before: see views.h.
+#include <algorithm>
+
+#include "cpu/base/log.h"
+#include "translator/engine.h"
+
+namespace umbra {
+namespace {
+
+constexpr u32 kMostAtOnce = 512;  // a guest must not make us do more for one block that it runs
+
+}  // namespace
+
+Block* Translator::copy(const BlockKey& key) {
+  std::vector<Original>* family = views_.family(key);
+  const auto is_wanted = [&](const Original& o) { return o.offset == page_offset(Phys(key.phys)); };
+  if (family == nullptr || std::none_of(family->begin(), family->end(), is_wanted)) return nullptr;
+  std::erase_if(*family, [&](const Original& o) { return !may_be_copied(blocks_[o.block]); });
+  const auto wanted = std::find_if(family->begin(), family->end(), is_wanted);
+  if (wanted == family->end()) return nullptr;
+
+  if (const View* view = views_.find(key))
+    for (const Seat& seat : view->seats) begins_[seat.offset] = seat.code != 0 ? seat.block + 1 : 0;
+  to_copy_.assign(1, wanted->block);
+  for (const Original& o : *family)
+    if (o.block != wanted->block && begins_[o.offset] == 0) to_copy_.push_back(o.block);
+  if (to_copy_.size() > kMostAtOnce || !has_room_for(to_copy_)) to_copy_.resize(1);
+  Block* made = has_room_for(to_copy_) ? copy_all(Views::page(key)) : nullptr;
+  if (made != nullptr && to_copy_.size() == family->size())  // these lie closer together
+    for (u32 i = 0; i < family->size(); ++i)
+      (*family)[i] = {made->id + i, static_cast<u16>(made[i].key.linear & kPageMask)};
+  if (const View* view = views_.find(key))
+    for (const Seat& seat : view->seats) begins_[seat.offset] = 0;
+  if (made == nullptr) flush_now();
+  return made;
+}
+
+bool Translator::has_room_for(std::span<const u32> blocks) const {
+  u32 code = 0, exits = 0;
+  for (u32 id : blocks) {
+    code += blocks_[id].host_size + CodeCache::kOverhead;
+    exits += blocks_[id].exit_count;
+  }
+  return blocks_.has_room(static_cast<u32>(blocks.size())) && exits_.has_room(exits) && cache_->has_room(code);
+}
+
+// False: it has died, or is not what would be emitted now.
+bool Translator::may_be_copied(const Block& block) const {
+  if (!block.valid) return false;
+  const auto checked = block.window ? checked_.find(page_of(Phys(block.key.phys))) : checked_.end();
+  if (checked == checked_.end()) return true;
+  for (const Mark& mark : block.insns())
+    if (mark.checked != checked->second.test(page_offset(Phys(block.key.phys)) + mark.guest)) return false;
+  return true;
+}
+
+// What is in to_copy_; returns the first.
+Block* Translator::copy_all(const BlockKey& page) {
+  Block* first = blocks_.next();
+  for (u32 id : to_copy_) {
+    const Block& block = copy_one(blocks_[id], page);
+    begins_[block.key.linear & kPageMask] = block.id + 1;
+  }
+  const std::span<Block> all(first, to_copy_.size());
+  code_pages_.add_copies(page_of(Phys(page.phys)), all);
+  if (options_.chain) link_inside(all);
+  return first;
+}
+
+Block& Translator::copy_one(const Block& from, const BlockKey& page) {
+  Block& block = *blocks_.next() = from;
+  block.id = blocks_.used();
+  blocks_.take(1);
+  const u32 offset = from.key.linear & kPageMask;
+  block.key.linear = page.linear + offset;
+  block.key.eip = page.eip + offset;
+  block.incoming = nullptr;
+  block.first_exit = exits_.used();
+  block.exits = exits_.take(block.exit_count);
+  std::copy_n(from.exits, block.exit_count, block.exits);
+  for (Exit& exit : std::span(block.exits, block.exit_count)) {
+    exit.eip += block.key.eip - from.key.eip;
+    exit.next = nullptr;
+    exit.from = &block;
+  }
+  CHECK(backend_->copy(from, block));
+  if (options_.verify) verify(block, backend_->verify(block));
+  add(block);
+  ++stats_.copies;
+  if (log_on(Log::kInAsm))
+    log(Log::kInAsm, "block %08x at %p: copy of %08x at %p", block.key.linear, static_cast<const void*>(block.code),
+        from.key.linear, static_cast<const void*>(from.code));
+  return block;
+}
+
+// Where both ends are there, a link costs less now than when somebody comes by.
+void Translator::link_inside(std::span<Block> blocks) {
+  for (Block& block : blocks)
+    for (Exit& exit : std::span(block.exits, block.exit_count)) {
+      if (exit.far) continue;
+      const u32 to = begins_[(block.key.linear + exit.eip - block.key.eip) & kPageMask];
+      if (to == 0 || blocks_[to - 1].key != target_key(exit)) continue;
+      backend_->chain(exit, blocks_[to - 1]);
+      exit.next = std::exchange(blocks_[to - 1].incoming, &exit);
+    }
+}
+
+}  // namespace umbra

@@ -1,0 +1,86 @@
+// Code pages as they are seen.
+//
+// A *view* is a physical page at one linear address and one EIP, in one mode: what blocks have in common that may link
+// to one another. It knows its blocks, so that a dispatch table that learns of one of them is given all.
+//
+// Views that differ only in where the page lies in the address space are a *family*: a library that each process has
+// somewhere else. Their code is the same but for its relocations. The family knows one block of each that may be
+// copied, and a view gets copies of all at once when it needs the first: most of what one program ran, the next one
+// will, and one by one they cost ten times as much.
+//
+// Views also say which code may link to other pages. A link out of a page skips the dispatch table, and with it the
+// table's promise that the target's linear page still maps what the target was translated from. It is kept by others:
+// code that may link runs under one table only, the first that adopted its view, and when that table drops the
+// target's page, links to there are undone. As soon as another table runs the view's code, too (a forked process, a
+// program that is not relocated), its links out go.
+#pragma once
+
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "translator/block.h"
+
+namespace umbra {
+
+struct Seat {
+  u32 block = 0;   // its number
+  u32 code = 0;    // offset from the code base; 0: not for dispatch tables (dead, or half of it lies in another page)
+  u16 offset = 0;  // in the page
+};
+
+// A block that may be copied.
+struct Original {
+  u32 block = 0;   // its number
+  u16 offset = 0;  // in the page
+};
+
+struct View {
+  static constexpr u64 kNobody = 0, kShared = ~u64{0};
+  BlockKey page;                 // of a block that would begin where the page does
+  u64 owner = kNobody;           // number of the dispatch table
+  std::vector<Seat> seats;       // one for each place where a block began
+  u32 dead = 0;                  // of them, perhaps more than are
+  std::vector<u32> far_targets;  // blocks that links from other pages may lead to
+  std::vector<Original>* family = nullptr;
+};
+
+class Views {
+ public:
+  static BlockKey page(BlockKey key);
+  const View& operator[](u32 view) const { return views_[view]; }
+  View& operator[](u32 view) { return views_[view]; }
+  View* find(const BlockKey& key);
+  // Perhaps some of them have died, or may be copied no more.
+  std::vector<Original>* family(const BlockKey& key);
+  // The block's code lies at `code`.
+  void add(Block& block, u32 code);
+  void add_movable(const Block& block) {
+    views_[block.view].family->push_back({block.id, static_cast<u16>(block.key.linear & kPageMask)});
+  }
+  void kill(const Block& block);
+  void clear();
+
+ private:
+  // Of the keys of pages.
+  struct Whole {
+    std::size_t operator()(const BlockKey& k) const {
+      return (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
+    }
+  };
+  // All but where it lies.
+  struct Physical {
+    std::size_t operator()(const BlockKey& k) const {
+      return k.phys * 0x9e3779b97f4a7c15 ^ k.mode.bits() * 0xc2b2ae3d27d4eb4f;
+    }
+    bool operator()(const BlockKey& a, const BlockKey& b) const {
+      return a.phys == b.phys && a.mode == b.mode && a.cs_limit == b.cs_limit && a.linear - a.eip == b.linear - b.eip;
+    }
+  };
+  std::deque<View> views_;
+  u32 last_ = 0;  // that a block was added to
+  std::unordered_map<BlockKey, u32, Whole> by_page_;
+  std::unordered_map<BlockKey, std::vector<Original>, Physical, Physical> families_;
+};
+
+}  // namespace umbra
