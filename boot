@@ -27,7 +27,7 @@ cd "$here"
 
 install_packages build boot
 [ -e build/CMakeCache.txt ] || cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
-ninja -C build umbra | grep -v 'no work to do' || true
+ninja -C build umbra | { grep -v 'no work to do' || true; }  # a build that fails ends this
 umbra=build/umbra
 
 if [ ${#images[@]} -gt 0 ]; then
@@ -36,7 +36,7 @@ if [ ${#images[@]} -gt 0 ]; then
     size=$(stat -Lc %s "$image")
     if [ -d "$image" ]; then
       kind=disk; image="fat:$image"
-    elif [ "$(dd if="$image" bs=1 skip=32769 count=5 status=none 2>/dev/null)" = CD001 ]; then
+    elif [ "$(dd if="$image" bs=1 skip=32769 count=5 status=none 2>/dev/null | tr -d '\0')" = CD001 ]; then
       kind=cdrom
     elif [ "$size" -le $((2880 * 1024)) ]; then
       kind=floppy
