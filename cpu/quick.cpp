@@ -1,7 +1,7 @@
 #include "cpu/quick.h"
 
 #include "cpu/base/log.h"
-#include "cpu/descriptor.h"
+#include "cpu/transfer.h"
 
 namespace umbra::quick {
 namespace {
@@ -26,7 +26,16 @@ T fetch(const u8* at) {
   return value;
 }
 
-void put(u8* at, u32 value) { std::memcpy(at, &value, sizeof value); }
+u32 fetch(const u8* at, u32 size) { return size == 2 ? fetch<u16>(at) : fetch<u32>(at); }
+
+void put(u8* at, u32 value, u32 size) {
+  if (size == 2) {
+    const u16 word = static_cast<u16>(value);
+    std::memcpy(at, &word, sizeof word);
+  } else {
+    std::memcpy(at, &value, sizeof value);
+  }
+}
 
 const u64* system_loads(Cpu& cpu) { return cpu.mmu.table_of(false)->load; }
 
@@ -83,31 +92,49 @@ void make_flat(Segment& to, u32 selector, u16 rights, u8 access) {
 }
 constexpr u8 kFlatCode = Segment::kReadable, kFlatData = Segment::kReadable | Segment::kWritable | Segment::kFlat;
 
+u32 stack_mask(const Segment& ss) { return ss.big() ? 0xffffffff : 0xffff; }
+
+// ESP moved inside its stack.
+u32 moved(const Segment& ss, u32 esp, i32 by) {
+  const u32 mask = stack_mask(ss);
+  return (esp & ~mask) | ((esp + static_cast<u32>(by)) & mask);
+}
+
 // Pushes downwards into one page, of which all checks have been made.
 class Frame {
  public:
-  Frame(u8* top, u32 esp) : at_(top), esp_(esp) {}
+  Frame(u8* top, u32 size) : at_(top), size_(size) {}
   void push(u32 value) {
-    at_ -= 4;
-    esp_ -= 4;
-    put(at_, value);
+    at_ -= size_;
+    put(at_, value, size_);
   }
-  u32 esp() const { return esp_; }
 
  private:
   u8* at_;
-  u32 esp_;
+  const u32 size_;
 };
 
-u8* frame_top(const u64* plane, u32 esp, u32 bytes) {
-  if (esp < bytes) return nullptr;
-  u8* low = within(plane, Linear(esp - bytes), bytes);
+// Where `bytes` may be pushed, all in one page and in the segment; or null.
+u8* frame_top(const u64* plane, const Segment& ss, u32 esp, u32 bytes) {
+  const u32 top = esp & stack_mask(ss);
+  if (top < bytes || (ss.access & Segment::kWritable) == 0 || top - bytes < ss.low || top - 1 > ss.high) return nullptr;
+  u8* low = within(plane, Linear(ss.base + (top - bytes)), bytes);
   return low == nullptr ? nullptr : low + bytes;
+}
+
+// Where `bytes` may be popped, likewise.
+const u8* frame_at(Cpu& cpu, u32 bytes) {
+  const Segment& ss = cpu.s.seg[kSs];
+  const u32 low = cpu.s.r32(kEsp) & stack_mask(ss), last = low + bytes - 1;
+  if ((ss.access & Segment::kReadable) == 0 || low < ss.low || last > ss.high || last < low || last > stack_mask(ss))
+    return nullptr;
+  return within(cpu.mmu.table()->load, Linear(ss.base + low), bytes);
 }
 
 struct Gate {
   Segment code;
   u32 eip;
+  u32 size;    // of what it pushes
   bool masks;  // IF
 };
 
@@ -117,18 +144,19 @@ bool through(Cpu& cpu, u8 vector, bool software, Gate& gate) {
   const u8* at = within(system_loads(cpu), Linear(s.idtr.base + u32{vector} * 8), 8);
   if (at == nullptr) return false;
   const u32 low = fetch<u32>(at), high = fetch<u32>(at + 4);
-  if ((high & 0x9e00) != 0x8e00) return false;  // present, 32-bit interrupt or trap gate
+  if ((high & 0x9600) != 0x8600) return false;  // present, interrupt or trap gate
   if (software && ((high >> 13) & 3) < s.cpl) return false;
   const Segment* code = known(cpu, static_cast<u16>(low >> 16));
   if (code == nullptr) return false;
   gate.code = *code;  // the next one may take its place
-  gate.eip = (high & 0xffff0000) | (low & 0xffff);
+  gate.size = (high & 0x800) != 0 ? 4 : 2;
+  gate.eip = (gate.size == 4 ? high & 0xffff0000 : 0) | (low & 0xffff);
   gate.masks = (high & 0x100) == 0;
   return gate.eip <= code->limit;
 }
 
 // SS:ESP of an inner ring, out of a 32-bit TSS.
-const Segment* inner_stack(Cpu& cpu, unsigned cpl, u32& esp) {
+const Segment* known_stack(Cpu& cpu, unsigned cpl, u32& esp) {
   const Segment& tr = cpu.s.tr;
   const u32 offset = 4 + 8 * cpl;
   if ((tr.rights & 8) == 0 || offset + 5 > tr.limit) return nullptr;
@@ -158,27 +186,29 @@ bool enter_gate(Cpu& cpu, u8 vector, bool software, const Push& what) {
   CpuState& s = cpu.s;
   Gate gate;
   if (!ordinary(cpu) || !through(cpu, vector, software, gate)) return false;
-  const u32 extra = what.has_error ? 4 : 0;
+  const u32 extra = what.has_error ? 1 : 0;
   u8* top;
-  u32 esp;
+  u32 esp, words;
   const Segment* ss = nullptr;
   const unsigned cpl = gate.code.dpl();
   if (!is_code(gate.code, cpl)) return false;
   const bool v86 = cpu.v86();
   if (cpl == s.cpl) {
     esp = s.r32(kEsp);
-    if (v86 || !flat_stack(s.seg[kSs]) || cpu.checks_alignment()) return false;
-    top = frame_top(cpu.mmu.table()->store, esp, 12 + extra);
+    words = 3 + extra;
+    if (v86 || cpu.checks_alignment()) return false;
+    top = frame_top(cpu.mmu.table()->store, s.seg[kSs], esp, gate.size * words);
     if (top == nullptr) return false;
   } else {
     const bool to_supervisor = s.cpl == 3;
     if (cpl > s.cpl || (v86 && cpl != 0)) return false;
-    ss = inner_stack(cpu, cpl, esp);
+    ss = known_stack(cpu, cpl, esp);
     if (ss == nullptr) return false;
-    top = frame_top(cpu.mmu.table_of(false)->store, esp, (v86 ? 36 : 20) + extra);
+    words = (v86 ? 9 : 5) + extra;
+    top = frame_top(cpu.mmu.table_of(false)->store, *ss, esp, gate.size * words);
     if (top == nullptr || (to_supervisor && !cpu.mmu.quick_user(false))) return false;
   }
-  Frame frame(top, esp);
+  Frame frame(top, gate.size);
   if (v86) {
     for (SegReg reg : {kGs, kFs, kDs, kEs}) {
       frame.push(s.seg[reg].selector);
@@ -194,7 +224,7 @@ bool enter_gate(Cpu& cpu, u8 vector, bool software, const Push& what) {
   frame.push(s.seg[kCs].selector);
   frame.push(what.eip);
   if (what.has_error) frame.push(what.error);
-  s.r32(kEsp) = frame.esp();
+  s.r32(kEsp) = moved(s.seg[kSs], esp, -static_cast<i32>(gate.size * words));
   enter_code(cpu, gate.code, cpl, gate.eip);
   s.eflags &= ~(flag::kTf | flag::kNt | flag::kRf | flag::kVm | (gate.masks ? flag::kIf : 0));
   s.activity = Activity::kRunning;
@@ -275,43 +305,107 @@ bool sysexit(Cpu& cpu) {
   return true;
 }
 
-bool iret(Cpu& cpu) {
+bool iret(Cpu& cpu, u32 size) {
   CpuState& s = cpu.s;
-  if (!ordinary(cpu) || cpu.v86() || (s.eflags & (flag::kNt | flag::kVip)) != 0 || !flat_stack(s.seg[kSs]) ||
-      cpu.checks_alignment())
-    return false;
+  if (!ordinary(cpu) || cpu.v86() || (s.eflags & (flag::kNt | flag::kVip)) != 0 || cpu.checks_alignment()) return false;
   const u32 esp = s.r32(kEsp);
-  const u8* frame = within(cpu.mmu.table()->load, Linear(esp), 12);
+  const u8* frame = frame_at(cpu, 3 * size);
   if (frame == nullptr) return false;
-  const u32 eip = fetch<u32>(frame), flags = fetch<u32>(frame + 8);
-  const u16 selector = static_cast<u16>(fetch<u32>(frame + 4));
+  const u32 eip = fetch(frame, size), flags = fetch(frame + 2 * size, size);
+  const u16 selector = fetch<u16>(frame + size);
   if ((flags & (flag::kTf | flag::kVip)) != 0) return false;
-  if ((flags & flag::kVm) != 0) return s.cpl == 0 && to_v86(cpu, Linear(esp), flags);
+  if ((flags & flag::kVm) != 0) return s.cpl == 0 && flat_stack(s.seg[kSs]) && to_v86(cpu, Linear(esp), flags);
   const Segment* code = known(cpu, selector);
   const unsigned rpl = selector & 3;
   if (code == nullptr || rpl < s.cpl || !is_code(*code, rpl) || eip > code->limit) return false;
-  u32 mask = flag::kArithmetic | flag::kTf | flag::kDf | flag::kNt | flag::kRf | flag::kAc | flag::kId;
+  u32 mask = flag::kArithmetic | flag::kTf | flag::kDf | flag::kNt;
+  if (size == 4) mask |= flag::kRf | flag::kAc | flag::kId;
   if (s.cpl <= cpu.iopl()) mask |= flag::kIf;
-  if (s.cpl == 0) mask |= flag::kIopl | flag::kVif | flag::kVip;
+  if (s.cpl == 0) mask |= flag::kIopl | (size == 4 ? flag::kVif | flag::kVip : 0);
   if (rpl == s.cpl) {
-    s.r32(kEsp) = esp + 12;
+    s.r32(kEsp) = moved(s.seg[kSs], esp, static_cast<i32>(3 * size));
     s.seg[kCs] = *code;
     s.eip = eip;
   } else {
-    frame = within(cpu.mmu.table()->load, Linear(esp), 20);
+    frame = frame_at(cpu, 5 * size);
     if (frame == nullptr) return false;
     const Segment cs = *code;
-    const Segment* ss = known(cpu, static_cast<u16>(fetch<u32>(frame + 16)));
-    if (ss == nullptr || !is_stack(*ss, rpl) || !ss->big()) return false;
+    const Segment* ss = known(cpu, fetch<u16>(frame + 4 * size));
+    if (ss == nullptr || !is_stack(*ss, rpl)) return false;
     for (SegReg reg : {kEs, kDs, kFs, kGs})
       if (too_privileged(s.seg[reg], rpl)) return false;
     if (rpl == 3 && !cpu.mmu.quick_user(true)) return false;
     s.seg[kSs] = *ss;
-    s.r32(kEsp) = fetch<u32>(frame + 12);
+    const u32 outer = fetch(frame + 3 * size, size);
+    s.r32(kEsp) = ss->big() ? outer : (esp & 0xffff0000) | (outer & 0xffff);
     enter_code(cpu, cs, rpl, eip);
   }
   cpu.set_flags(flags, mask);
   s.nmi_blocked = false;
+  return true;
+}
+
+bool real_interrupt(Cpu& cpu, u8 vector) {
+  CpuState& s = cpu.s;
+  const u32 entry = u32{vector} * 4;
+  if (!cpu.real() || cpu.trap_check_needed() || s.shadow != 0 || log_on(Log::kInt) || entry + 3 > s.idtr.limit)
+    return false;
+  const u8* at = within(cpu.mmu.table()->load, Linear(s.idtr.base + entry), 4);
+  u8* top = frame_top(cpu.mmu.table()->store, s.seg[kSs], s.r32(kEsp), 6);
+  if (at == nullptr || top == nullptr) return false;
+  const u32 target = fetch<u32>(at);
+  Frame frame(top, 2);
+  frame.push(flags_image(cpu));
+  frame.push(s.seg[kCs].selector);
+  frame.push(static_cast<u32>(s.eip));
+  s.r32(kEsp) = moved(s.seg[kSs], s.r32(kEsp), -6);
+  s.eflags &= ~(flag::kIf | flag::kTf | flag::kAc | flag::kRf);
+  cpu.set_real_segment(kCs, static_cast<u16>(target >> 16));
+  s.eip = target & 0xffff;
+  return true;
+}
+
+// Code that may be reached without a gate. Not conforming.
+const Segment* direct_code(Cpu& cpu, u16 selector, u32 eip) {
+  const Segment* code = known(cpu, selector);
+  const unsigned cpl = cpu.s.cpl;
+  const bool allowed = code != nullptr && is_code(*code, cpl) && (selector & 3u) <= cpl && eip <= code->limit;
+  return allowed ? code : nullptr;
+}
+
+bool far_jump(Cpu& cpu, u16 selector, u32 offset) {
+  if (!ordinary(cpu) || cpu.v86()) return false;
+  const Segment* code = direct_code(cpu, selector, offset);
+  if (code == nullptr) return false;
+  enter_code(cpu, *code, cpu.s.cpl, offset);
+  return true;
+}
+
+bool far_call(Cpu& cpu, u16 selector, u32 offset, u32 size) {
+  CpuState& s = cpu.s;
+  if (!ordinary(cpu) || cpu.v86() || cpu.checks_alignment()) return false;
+  const Segment* code = direct_code(cpu, selector, offset);
+  u8* top = frame_top(cpu.mmu.table()->store, s.seg[kSs], s.r32(kEsp), 2 * size);
+  if (code == nullptr || top == nullptr) return false;
+  Frame frame(top, size);
+  frame.push(s.seg[kCs].selector);
+  frame.push(static_cast<u32>(s.eip));
+  s.r32(kEsp) = moved(s.seg[kSs], s.r32(kEsp), -static_cast<i32>(2 * size));
+  enter_code(cpu, *code, s.cpl, offset);
+  return true;
+}
+
+bool far_return(Cpu& cpu, u32 size, u32 release) {
+  CpuState& s = cpu.s;
+  if (!ordinary(cpu) || cpu.v86() || cpu.checks_alignment()) return false;
+  const u8* frame = frame_at(cpu, 2 * size);
+  if (frame == nullptr) return false;
+  const u32 eip = fetch(frame, size);
+  const u16 selector = fetch<u16>(frame + size);
+  const Segment* code = (selector & 3u) == s.cpl ? direct_code(cpu, selector, eip) : nullptr;
+  if (code == nullptr) return false;
+  s.r32(kEsp) = moved(s.seg[kSs], s.r32(kEsp), static_cast<i32>(2 * size + release));
+  enter_code(cpu, *code, s.cpl, eip);
   return true;
 }
 

@@ -16,8 +16,15 @@ namespace umbra::quick {
 bool load_segment(Cpu& cpu, SegReg reg, u16 selector);
 bool sysenter(Cpu& cpu);
 bool sysexit(Cpu& cpu);
-bool iret(Cpu& cpu);  // 32-bit operand size
-// Through a 32-bit interrupt or trap gate. s.eip is the return address.
+// Of protected mode, in the same ring or to an outer one; `size` of the operands.
+bool iret(Cpu& cpu, u32 size);
+bool far_jump(Cpu& cpu, u16 selector, u32 offset);
+// In the same ring. s.eip is the return address, here and below.
+bool far_call(Cpu& cpu, u16 selector, u32 offset, u32 size);
+bool far_return(Cpu& cpu, u32 size, u32 release);
+// Through real mode's vector table.
+bool real_interrupt(Cpu& cpu, u8 vector);
+// Through an interrupt or trap gate.
 bool interrupt(Cpu& cpu, u8 vector, Cpu::Source source);
 // Cpu::deliver.
 bool deliver(Cpu& cpu, const GuestFault& fault);

@@ -49,6 +49,7 @@ class CodeCache {
   u32 offset(const u8* executable) const { return static_cast<u32>(executable - code_); }
 
   Context& context() const { return *reinterpret_cast<Context*>(code_ - sizeof(Context)); }
+  FarTargets& far_targets() const { return *reinterpret_cast<FarTargets*>(code_ - kFarToCode); }
   u8* poll_page() const { return code_ - kPollToCode; }
   void arm_poll(bool trap) const;  // async-signal-safe
 

@@ -22,6 +22,18 @@ struct alignas(64) Context {
 };
 static_assert(sizeof(Context) == 64);
 
+// At the start of the Context's page: the dispatch tables of the code segments that real or V86 mode have been in
+// lately, for far transfers, which then need no C++.
+struct FarTargets {
+  static constexpr u32 kCount = 256;
+  static constexpr u32 kNone = ~u32{0};
+  u64 table[kCount];
+  u32 selector[kCount];  // whose
+  static u32 place(u16 of) { return (of + (of >> 8)) % kCount; }
+};
+static_assert(sizeof(FarTargets) + sizeof(Context) <= kPageSize);
+
+inline constexpr u32 kFarToCode = kPageSize;       // they lie this far below the code base
 inline constexpr u32 kPollToCode = 2 * kPageSize;  // the poll page lies this far below the code base
 
 }  // namespace umbra

@@ -101,7 +101,9 @@ u8* Translator::find_code() {
   Cpu& cpu = *cpu_;
   const Mode mode = Mode::of(cpu);
   if (!mode.code_32() && cpu.s.eip > 0xffff) return nullptr;  // far transfers lead there, beyond the table
-  DispatchTable& table = spaces_.select(dispatch_key(cpu, mode), cpu.code_size(), cpu.mmu);
+  const DispatchKey place = dispatch_key(cpu, mode);
+  DispatchTable& table = spaces_.select(place, cpu.code_size(), cpu.mmu);
+  note_far_target(table, place);
   unlink_dropped();
   Context& context = cache_->context();
   context.dispatch = reinterpret_cast<u64>(table.table());

@@ -73,6 +73,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   // The ways in and out of shortcuts (shortcuts.cpp).
   static Took shortcut_entry(void* self, const Site* site);
   Took land();
+  void note_far_target(const DispatchTable& table, DispatchKey key);
   friend struct Shortcuts;
   u8* callout(const Site& site);
   bool page_faults(const Site& site);  // true: delivered
@@ -148,6 +149,9 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static constexpr u32 kSamples = 16;
   u64 sampled_pages_[kSamples] = {};  // written by the signal handler, emptied by promote()
   volatile std::sig_atomic_t sampled_ = 0;
+  // What else the tables in FarTargets were chosen by.
+  DispatchKey far_key_;
+  DispatchTables::Version far_version_;
   std::unordered_map<u64, u32> heat_;  // physical page of supervisor code: samples
   // Signals at one instruction that ended in a callout, lately.
   struct Refusals {

@@ -196,6 +196,7 @@ DispatchTable& DispatchTables::find(const DispatchKey& key, CodeSize size) {
 }
 
 void DispatchTables::drop_oldest() {
+  ++changes_;
   auto oldest = spaces_.begin();
   for (auto it = spaces_.begin(); it != spaces_.end(); ++it)
     if (it->second->last_used_ < oldest->second->last_used_) oldest = it;
@@ -296,6 +297,7 @@ void DispatchTables::page_invalidated(Linear address) {
 
 void DispatchTables::all_changed() {
   ++shared_epoch_;
+  ++changes_;
   for (auto& [key, table] : spaces_) table->code_version_ = 0;
 }
 

@@ -115,6 +115,15 @@ class DispatchTables {
     return current_ = t;
   }
   const DispatchTable* current() const { return current_; }
+  // What a table selected with this key stays good for: until another one of these.
+  struct Version {
+    u64 numbers[4] = {};
+    bool operator==(const Version&) const = default;
+  };
+  Version version(const DispatchKey& key, const Mmu& mmu) const {
+    if (key.own()) return {{changes_, mmu.code_version()}};
+    return {{changes_, mmu.global_epoch(), mmu.switch_epoch(), shared_epoch_}};
+  }
   // Views of pages that select() found not to be what they were.
   std::vector<u32> take_dropped() { return std::exchange(dropped_, {}); }
   // For the code of a view, at `linear`, `walk` being how it was reached just now. False: nothing could vouch for it.
@@ -153,6 +162,7 @@ class DispatchTables {
   u64 global_epoch_ = 0;                // the MMU's, when shared_epoch_ was last right
   u64 shared_epoch_ = 1;                // counts what may have moved global pages
   u64 clock_ = 0;
+  u64 changes_ = 0;  // tables that have gone or are in doubt
   u64 pages_dropped_ = 0;
   std::vector<u32> dropped_;  // their views
   u64 tables_made_ = 0;

@@ -1,20 +1,41 @@
 #include "translator/shortcuts.h"
 
+#include <algorithm>
+
 #include "cpu/interp/operands.h"
 #include "cpu/quick.h"
 #include "translator/engine.h"
 
 namespace umbra {
 
+// Code in this segment is reached by far transfers without coming here as long as nothing else changes.
+void Translator::note_far_target(const DispatchTable& table, DispatchKey key) {
+  const Segment& cs = cpu_->s.seg[kCs];
+  if (cpu_->protected_mode() || cs.base != u32{cs.selector} << 4) return;
+  key.cs_base = 0;
+  FarTargets& far = cache_->far_targets();
+  const DispatchTables::Version version = spaces_.version(key, cpu_->mmu);
+  if (!(key == far_key_) || !(version == far_version_)) {
+    std::fill(std::begin(far.selector), std::end(far.selector), FarTargets::kNone);
+    far_key_ = key;
+    far_version_ = version;
+  }
+  const u32 place = FarTargets::place(cs.selector);
+  far.selector[place] = cs.selector;
+  far.table[place] = reinterpret_cast<u64>(table.table());
+}
+
 // Where to go on in a mode that may be another one. Null dispatch tables are next()'s to find.
 Took Translator::land() {
   Cpu& cpu = *cpu_;
   const Mode mode = Mode::of(cpu);
-  const DispatchTable* table = spaces_.quick(dispatch_key(cpu, mode), cpu.mmu);
+  const DispatchKey key = dispatch_key(cpu, mode);
+  const DispatchTable* table = spaces_.quick(key, cpu.mmu);
   if (table == nullptr || (!mode.code_32() && cpu.s.eip > 0xffff)) return Took::kAway;
   Context& context = cache_->context();
   context.dispatch = reinterpret_cast<u64>(table->table());
   context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
+  note_far_target(*table, key);
   // User code that has no window leaves GS where it is: the way back to the kernel's is saved.
   context.window = mode.user() && !mode.window() ? context.window_loaded : reinterpret_cast<u64>(cpu.mmu.window());
   return Took::kElsewhere;
@@ -37,9 +58,35 @@ struct Shortcuts {
     return Transfer(*t.cpu_) ? t.land() : Took::kNothing;
   }
 
+  // In V86 mode with IOPL 3 the gates are asked, unless VME lets the program answer itself.
   static Took int_n(Translator& t, const Site& site) {
-    return quick::interrupt(*t.cpu_, static_cast<u8>(site.insn.imm), Cpu::Source::kSoftware) ? t.land()
-                                                                                             : Took::kNothing;
+    Cpu& cpu = *t.cpu_;
+    const u8 vector = static_cast<u8>(site.insn.imm);
+    if (cpu.v86() && (cpu.iopl() < 3 || (cpu.s.cr4 & cr4::kVme) != 0)) return Took::kNothing;
+    const bool done =
+        cpu.real() ? quick::real_interrupt(cpu, vector) : quick::interrupt(cpu, vector, Cpu::Source::kSoftware);
+    return done ? t.land() : Took::kNothing;
+  }
+
+  static Took iret(Translator& t, const Site& site) {
+    return quick::iret(*t.cpu_, site.insn.operand_size) ? t.land() : Took::kNothing;
+  }
+
+  static Took far_return(Translator& t, const Site& site) {
+    return quick::far_return(*t.cpu_, site.insn.operand_size, site.insn.imm & 0xffff) ? t.land() : Took::kNothing;
+  }
+
+  template <bool Call>
+  static Took far_transfer(Translator& t, const Site& site) {
+    Cpu& cpu = *t.cpu_;
+    const Insn& insn = site.insn;
+    u32 offset = insn.imm;
+    u16 selector = insn.imm2;
+    if (insn.operands[0].kind == OperandKind::kMem && !peek_pointer(cpu, insn, offset, selector)) return Took::kNothing;
+    if (insn.operand_size == 2) offset &= 0xffff;
+    const bool done =
+        Call ? quick::far_call(cpu, selector, offset, insn.operand_size) : quick::far_jump(cpu, selector, offset);
+    return done ? t.land() : Took::kNothing;
   }
 
   // In protected mode FS and GS are checked at each access; of the others the mode knows how.
@@ -65,6 +112,29 @@ struct Shortcuts {
     const u8* bytes = reinterpret_cast<const u8*>(at);  // it need not be aligned
     value = static_cast<u16>(bytes[0] | bytes[1] << 8);
     return true;
+  }
+
+  // A far pointer with an offset of 16 bits.
+  static bool peek_pointer(Cpu& cpu, const Insn& insn, u32& offset, u16& selector) {
+    const u32 at = interp::effective_address(cpu.s, insn);
+    u16 low;
+    if (insn.operand_size != 2 || !peek(cpu, interp::segment(insn), at, low) ||
+        !peek(cpu, interp::segment(insn), (at + 2) & insn.address_mask, selector))
+      return false;
+    offset = low;
+    return true;
+  }
+
+  template <SegReg To>
+  static Took load_pointer(Translator& t, const Site& site) {
+    Cpu& cpu = *t.cpu_;
+    u32 offset;
+    u16 selector;
+    if (cpu.trap_check_needed() || !peek_pointer(cpu, site.insn, offset, selector) ||
+        !quick::load_segment(cpu, To, selector))
+      return Took::kNothing;
+    cpu.s.r16(site.insn.operands[0].reg) = static_cast<u16>(offset);
+    return loaded(t, site, To);
   }
 
   static Took move_memory(Translator& t, const Site& site) {
@@ -144,9 +214,23 @@ Shortcut shortcut_for(const Insn& insn, Mode mode) {
       return whole ? Shortcuts::transfer<quick::sysexit> : nullptr;
     case Op::kIret:
     case Op::kIretd:
-      return whole && mode.protected_mode() && insn.operand_size == 4 ? Shortcuts::transfer<quick::iret> : nullptr;
+      return whole && mode.protected_mode() ? Shortcuts::iret : nullptr;
     case Op::kInt:
-      return whole && mode.protected_mode() ? Shortcuts::int_n : nullptr;
+      return whole ? Shortcuts::int_n : nullptr;
+    case Op::kCallFar:
+      return whole && mode.protected_mode() ? Shortcuts::far_transfer<true> : nullptr;
+    case Op::kJmpFar:
+      return whole && mode.protected_mode() ? Shortcuts::far_transfer<false> : nullptr;
+    case Op::kRetFar:
+      return whole && mode.protected_mode() ? Shortcuts::far_return : nullptr;
+    case Op::kLds:
+      return whole ? Shortcuts::load_pointer<kDs> : nullptr;
+    case Op::kLes:
+      return whole ? Shortcuts::load_pointer<kEs> : nullptr;
+    case Op::kLfs:
+      return whole ? Shortcuts::load_pointer<kFs> : nullptr;
+    case Op::kLgs:
+      return whole ? Shortcuts::load_pointer<kGs> : nullptr;
     case Op::kClts:
       return whole ? Shortcuts::clear_task_switched : nullptr;
     default:

@@ -48,7 +48,21 @@ const Forms kSensitive = {{0x8e, 0xd8},
                           {0x8e, 0xd0},
                           {0x17},
                           {0xcc},
-                          {0xa1, 0, 0, 0x10, 0}};  // …; mov eax, [100000h]
+                          {0xcb},
+                          {0xcb},
+                          {0x66, 0xcb},
+                          {0x66, 0xcb},
+                          {0xca, 8, 0},  // retf
+                          {0x9a, 0x40, 0x11, 0, 0, 8, 0},
+                          {0x66, 0x9a, 0x40, 0x11, 0x1b, 0},
+                          {0xff, 0x1e},
+                          {0x66, 0xff, 0x1e},  // call far
+                          {0xea, 0x40, 0x11, 0, 0, 0x1b, 0},
+                          {0x66, 0xff, 0x2e},  // jmp far
+                          {0x66, 0xc4, 0x06},
+                          {0x66, 0xc5, 0x1e},
+                          {0x66, 0x0f, 0xb4, 0x06},  // les, lds, lfs
+                          {0xa1, 0, 0, 0x10, 0}};    // …; mov eax, [100000h]
 // One of each kind that reaches memory inline.
 const Forms kReaching = {{0x50},
                          {0x58},

@@ -1,6 +1,7 @@
 // Loading segment registers in real and V86 mode, where that is a shift. A register whose segment was 64 KiB, readable
-// and writable, is that again: nothing but base and selector changes, and what real mode makes of the rights. SDM vol.
-// 3 section 20.1.1. Any other is a callout.
+// and writable, is that again: nothing but base and selector changes, and what real mode makes of the rights. SDM
+// vol. 3 section 20.1.1. Any other is a callout. Far transfers load CS like that, and go on by that segment's dispatch
+// table.
 #include "translator/x64/writer.h"
 
 namespace umbra::x64 {
@@ -9,7 +10,7 @@ using namespace x86;
 
 bool Writer::segment_is_base(unsigned seg) const {
   const Mode mode = block_.key.mode;
-  return !mode.protected_mode() && mode.segment(seg) == SegClass::kShort && mode.lanes() && seg != kCs && bmi2_;
+  return !mode.protected_mode() && mode.segment(seg) == SegClass::kShort && mode.lanes() && bmi2_;
 }
 
 // The selector is in kTarget32, zero-extended.
@@ -33,7 +34,7 @@ bool Writer::move_to_segment() {
   const Insn& insn = *now_.insn;
   const unsigned seg = insn.operands[0].reg;
   const Operand& from = insn.operands[1];
-  if (!segment_is_base(seg) || (seg == kSs && !shields_stack())) return false;
+  if (seg == kCs || !segment_is_base(seg) || (seg == kSs && !shields_stack())) return false;
   if (from.kind == OperandKind::kReg) {
     a.movzx(kTarget32, gpw(from.reg));
   } else {
@@ -46,7 +47,8 @@ bool Writer::move_to_segment() {
 
 bool Writer::pop_segment() {
   const unsigned seg = now_.insn->operands[0].reg;
-  if (now_.insn->operand_size != 2 || !segment_is_base(seg) || (seg == kSs && !shields_stack())) return false;
+  if (now_.insn->operand_size != 2 || seg == kCs || !segment_is_base(seg) || (seg == kSs && !shields_stack()))
+    return false;
   stack_lane(0, 2, Way::kLoad);
   a.movzx(kTarget32, sized(operand_, 2));
   move_esp(2);
@@ -65,6 +67,95 @@ bool Writer::far_pointer(unsigned seg) {
   a.rorx(kTarget32, kTarget32, 16);
   a.movzx(kTarget32, kTarget.r16());
   set_segment(seg);
+  return true;
+}
+
+// --- far transfers
+// ----------------------------------------------------------------------------------------------------
+
+// What a transfer pushes or pops is accessed as one, so it must not wrap.
+bool Writer::far_allowed() const {
+  const Mode mode = block_.key.mode;
+  return now_.insn->operand_size == 2 && !mode.code_32() && segment_is_base(kCs) && segment_is_base(kSs);
+}
+
+// A far pointer in kTarget32, for later: no generated code looks at EIP there.
+void Writer::keep_pointer() { a.mov(state_at(offsetof(CpuState, eip), 4), kTarget32); }
+
+void Writer::to_kept_pointer() {
+  a.mov(kTarget32, state_at(offsetof(CpuState, eip), 4));
+  a.rorx(kLinear32, kTarget32, 16);
+  a.movzx(kLinear32, kLinear.r16());
+  a.movzx(kTarget32, kTarget.r16());
+  far_transfer();
+}
+
+// The selector is in kLinear32, EIP in kTarget32.
+void Writer::far_transfer() {
+  want_flags();
+  const std::size_t rights = offsetof(CpuState, seg) + kCs * sizeof(Segment) + offsetof(Segment, rights);
+  if (!block_.key.mode.user()) a.mov(state_at(rights, 1), 0x93);
+  a.jmp(reinterpret_cast<u64>(stubs_.far));
+  ended_ = true;
+}
+
+bool Writer::far_jump_or_call() {
+  const Insn& insn = *now_.insn;
+  const bool call = insn.op == Op::kCallFar, indirect = insn.operands[0].kind == OperandKind::kMem;
+  if (!far_allowed()) return false;
+  if (indirect) {
+    if (block_.key.mode.segment(insn.segment) != SegClass::kShort || insn.address_size != 2) return false;
+    if (call) spare_flags();
+    memory_lane(4, Way::kLoad);
+    a.mov(kTarget32, sized(operand_, 4));
+    keep_pointer();
+  }
+  if (call) {
+    const std::size_t selector = offsetof(CpuState, seg) + kCs * sizeof(Segment) + offsetof(Segment, selector);
+    stack_lane(-4, 4, Way::kStore);
+    a.movzx(kTarget32, state_at(selector, 2));
+    a.rorx(kTarget32, kTarget32, 16);
+    a.lea(kTarget32, ptr(kTarget, static_cast<i32>(now_.next_eip)));
+    a.mov(operand_, kTarget32);
+    move_esp(-4);
+  }
+  if (indirect) {
+    to_kept_pointer();
+  } else {
+    a.mov(kLinear32, insn.imm2);
+    a.mov(kTarget32, insn.imm & 0xffff);
+    far_transfer();
+  }
+  return true;
+}
+
+bool Writer::far_ret() {
+  if (!far_allowed()) return false;
+  stack_lane(0, 4, Way::kLoad);
+  a.mov(kTarget32, sized(operand_, 4));
+  keep_pointer();
+  move_esp(static_cast<i32>(4 + (now_.raw.opcode == 0xca ? now_.insn->imm & 0xffff : 0)));
+  to_kept_pointer();
+  return true;
+}
+
+bool Writer::far_iret() {
+  const Mode mode = block_.key.mode;
+  if (!far_allowed() || !mode.plain_flags() || !mode.interrupt_flag()) return false;
+  spare_flags();
+  const Label miss = miss_label();
+  stack_lane(0, 4, Way::kLoad);
+  a.mov(kTarget32, sized(operand_, 4));
+  keep_pointer();
+  stack_lane(4, 2, Way::kLoad);
+  a.movzx(kTarget32, sized(operand_, 2));
+  take_popped_flags(2, miss);
+  a.mov(state_at(offsetof(CpuState, nmi_blocked), 1), 0);
+  move_esp(6);
+  overwrite_flags();
+  a.mov(kSaved, rax);
+  spread_flags();
+  to_kept_pointer();
   return true;
 }
 

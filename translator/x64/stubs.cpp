@@ -211,6 +211,31 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   s.dispatch = here();
   w.dispatch();
 
+  // CS is what it was but for its place. Flags stay: equal are two selectors whose difference is zero.
+  s.far = here();
+  const std::size_t cs = offsetof(CpuState, seg) + kCs * sizeof(Segment);
+  const auto far_at = [](std::size_t offset) { return static_cast<i32>(offset) - static_cast<i32>(kFarToCode); };
+  const asmjit::Label known = a.newLabel();
+  a.mov(kSaved, rcx);
+  a.rorx(kEntry32, kLinear32, 8);
+  a.lea(kEntry32, ptr(kEntry, kLinear));
+  a.movzx(kEntry32, kEntry.r8());
+  a.mov(ecx, ptr(kCode, kEntry, 2, far_at(offsetof(FarTargets, selector))));
+  a.not_(ecx);
+  a.lea(ecx, ptr(rcx, kLinear, 0, 1));
+  a.mov(state_at(cs + offsetof(Segment, selector), 2), kLinear.r16());
+  a.lea(kLinear32, ptr(0, kLinear, 3));
+  a.lea(kLinear32, ptr(kLinear, kLinear));
+  a.mov(state_at(cs + offsetof(Segment, base), 4), kLinear32);
+  a.jecxz(rcx, known);
+  a.mov(rcx, kSaved);
+  a.jmp(reinterpret_cast<u64>(s.miss));
+  a.bind(known);
+  a.mov(rcx, kSaved);
+  a.mov(kDispatch, ptr(kCode, kEntry, 3, far_at(offsetof(FarTargets, table))));
+  a.mov(context_at(offsetof(Context, dispatch), 8), kDispatch);
+  w.dispatch();
+
   emit_string_stubs(a, cache.next(), missed_saved, s.strings);
 
   s.enter = reinterpret_cast<decltype(s.enter)>(reinterpret_cast<std::uintptr_t>(here()));

@@ -1,6 +1,6 @@
-// Sensitive instructions that are plain in the block's mode: CLI, STI, PUSHF, POPF, RDTSC, far pointers. What makes
-// them special (a pending interrupt, a flag that changes more than itself) is looked for before anything changes, and
-// is the handler's. SDM vol. 2 under each, vol. 3 section 6.8.1.
+// Sensitive instructions that are plain in the block's mode: CLI, STI, PUSHF, POPF, RDTSC, far pointers and transfers.
+// What makes them special (a pending interrupt, a flag that changes more than itself) is looked for before anything
+// changes, and is the handler's. SDM vol. 2 under each, vol. 3 section 6.8.1.
 #include "cpu/cpu.h"
 #include "translator/x64/writer.h"
 
@@ -33,6 +33,13 @@ bool Writer::system() {
       return mode.plain_flags() && mode.lanes() && popf();
     case Op::kRdtsc:
       return mode.tsc() && rdtsc();
+    case Op::kJmpFar:
+    case Op::kCallFar:
+      return far_jump_or_call();
+    case Op::kRetFar:
+      return far_ret();
+    case Op::kIret:
+      return far_iret();
     case Op::kLds:
       return far_pointer(kDs);
     case Op::kLes:
@@ -132,18 +139,10 @@ bool Writer::pushf() {
   return true;
 }
 
-// Inline it may change the arithmetic flags, DF and, where that is the program's right, IF.
-bool Writer::popf() {
-  const u32 size = now_.insn->operand_size;
+// From kTarget32 to CpuState, or the miss. Inline the arithmetic flags, DF and, where that is the program's right, IF
+// may change.
+void Writer::take_popped_flags(u32 size, const Label& miss) {
   const bool interrupts = block_.key.mode.interrupt_flag();
-  spare_flags();
-  const Label miss = miss_label();
-  stack_lane(0, size, Way::kLoad);
-  if (size == 4) {
-    a.mov(kTarget32, operand_);
-  } else {
-    a.movzx(kTarget32, sized(operand_, 2));
-  }
   if (interrupts) {
     a.cmp(pending_slot(), 0);  // it might be due now
     a.jne(miss);
@@ -154,6 +153,19 @@ bool Writer::popf() {
   a.jnz(miss);
   a.and_(kEntry32, flag::kDf | (interrupts ? flag::kIf : 0));
   a.xor_(eflags_slot(), kEntry32);
+}
+
+bool Writer::popf() {
+  const u32 size = now_.insn->operand_size;
+  spare_flags();
+  const Label miss = miss_label();
+  stack_lane(0, size, Way::kLoad);
+  if (size == 4) {
+    a.mov(kTarget32, operand_);
+  } else {
+    a.movzx(kTarget32, sized(operand_, 2));
+  }
+  take_popped_flags(size, miss);
   move_esp(static_cast<i32>(size));
   overwrite_flags();
   a.mov(kSaved, rax);

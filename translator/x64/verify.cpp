@@ -210,7 +210,7 @@ class Verifier {
     }
     const u64 target = static_cast<u64>(to.imm);
     if (call) return is_callable(target) ? nullptr : "call of something else";
-    for (const u8* stub : {stubs_.missed, stubs_.missed_saved, stubs_.link, stubs_.dispatch})
+    for (const u8* stub : {stubs_.missed, stubs_.missed_saved, stubs_.link, stubs_.dispatch, stubs_.far})
       if (target == reinterpret_cast<u64>(stub)) return nullptr;
     const auto insns = listing_.insns();
     const auto at = std::lower_bound(insns.begin(), insns.end(), target,

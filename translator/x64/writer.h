@@ -115,6 +115,7 @@ class Writer {
   void miss_if_pending();
   bool pushf();
   bool popf();
+  void take_popped_flags(u32 size, const Label& miss);
   bool rdtsc();
   void gather_flags();
   void spread_flags();
@@ -129,6 +130,13 @@ class Writer {
   bool move_to_segment();
   bool pop_segment();
   bool far_pointer(unsigned seg);
+  bool far_allowed() const;
+  bool far_jump_or_call();
+  bool far_ret();
+  bool far_iret();
+  void keep_pointer();
+  void to_kept_pointer();
+  void far_transfer();
   // move.cpp
   bool move_special();
   bool move_from_segment();
