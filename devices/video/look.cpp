@@ -47,10 +47,7 @@ void text_look(Look& look, const VgaRegs& r, u64 frame) {
 }
 
 void crtc_look(Look& look, const VgaRegs& r) {
-  // Bit 7 holds the CRTC in reset, and a monitor would show nothing. But firmware made for QEMU's card (GRUB's) sets a
-  // text mode and leaves the register as it was at power-on; it is shown with what a VGA BIOS would have put there.
-  constexpr u8 kByBios = 0xa3;
-  const u8 mode = r.crtc[0x17] != 0 ? r.crtc[0x17] : kByBios;
+  const u8 mode = r.crtc[0x17];
   look.columns = r.columns();
   look.start = r.start_address() + bits(r.crtc[8], 6, 5);
   look.pitch = r.crtc[0x13] * 2u;
@@ -117,7 +114,7 @@ Look look_at(const VgaRegs& r, const VbeRegs& vbe, u64 frame, u32 memory_size) {
   Look look;
   look.width = 720;  // of a screen that nobody has set up yet
   look.height = 400;
-  if (r.crtc[1] == 0) return look;
+  if (r.crtc[1] == 0 || r.crtc[0x17] == 0) return look;
   const u8 repeat = r.half_dot_clock() ? 2 : 1;
   look.width = r.columns() * r.char_dots() * repeat;
   crtc_look(look, r);

@@ -51,18 +51,6 @@ TEST_CASE("Mode 3 is 720 by 400 and draws glyphs nine dots wide in their colours
   CHECK(v.pixel(0, 24 * 16) == v.dac_rgb(kInk7));
 }
 
-TEST_CASE("A text mode whose mode control was never written is shown, but one set up for no picture is not") {
-  VgaRig v;
-  v.set_mode(kMode03);
-  v.write(0xb8000, 0x1741, 2);
-  const TextScreen with = v.vga.text();
-  v.crtc(0x11, 0);  // unprotected
-  v.crtc(0x17, 0);
-  CHECK(v.vga.text().cells == with.cells);
-  v.crtc(0x01, 0);
-  CHECK(v.vga.text().columns == 0);
-}
-
 TEST_CASE("Eight-dot and 40-column text change the geometry") {
   VgaRig v;
   v.set_mode(kMode03);
