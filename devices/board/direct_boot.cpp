@@ -238,10 +238,11 @@ Result<DirectBoot> load_multiboot(const std::vector<u8>& image, u32 header, cons
   }
   if (at > ram - kFirmwareTop)
     return Error{"the kernel '" + path + "' and its modules do not fit in memory; give more with -m"};
-  constexpr u32 kMemory = 1, kCommandLine = 4, kModules = 8, kMemoryMap = 64, kLoaderName = 512;
-  put(info, 0, kMemory | kCommandLine | kModules | kMemoryMap | kLoaderName, 4);
+  constexpr u32 kMemory = 1, kBootDevice = 2, kCommandLine = 4, kModules = 8, kMemoryMap = 64, kLoaderName = 512;
+  put(info, 0, kMemory | kBootDevice | kCommandLine | kModules | kMemoryMap | kLoaderName, 4);
   put(info, 4, 639, 4);
   put(info, 8, static_cast<u32>((ram - kMegabyte - kFirmwareTop) / 1024), 4);  // up to the first hole
+  put(info, 12, 0x8000ffff, 4);  // the first disk, no partition in particular: what QEMU says
   put(info, 16, here(), 4);
   append_text(info, append.empty() ? path : path + " " + append);
   put(info, 64, here(), 4);
@@ -268,7 +269,8 @@ Result<DirectBoot> load_multiboot(const std::vector<u8>& image, u32 header, cons
              {0x9fc00, 0x400, 2},
              {0xf0000, 0x10000, 2},
              {kMegabyte, ram - kMegabyte - kFirmwareTop, 1},
-             {ram - kFirmwareTop, kFirmwareTop, 2}};
+             {ram - kFirmwareTop, kFirmwareTop, 2},
+             {0xfffc0000, 0x40000, 2}};
   put(info, 48, here(), 4);
   for (const auto& range : map) {
     const std::size_t entry = info.size();

@@ -128,6 +128,8 @@ TEST_CASE("A Multiboot kernel gets its information structure and modules") {
   PhysicalMemory& memory = rig.machine->memory();
   const u32 information = rig.machine->cpu().s.r32(3);
   const auto field = [&](u32 address) { return static_cast<u32>(memory.load(Phys(address), 4)); };
+  CHECK((field(information) & 2) != 0);
+  CHECK(field(information + 12) == 0x8000ffff);
   u32 end_of_memory = 0;
   for (u32 at = field(information + 48), end = at + field(information + 44); at < end; at += field(at) + 4)
     if (field(at + 4) == 0x100000 && field(at + 20) == 1) end_of_memory = field(at + 4) + field(at + 12);
