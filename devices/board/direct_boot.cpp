@@ -1,8 +1,10 @@
 #include "devices/board/direct_boot.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <string_view>
 
 #include "cpu/base/bits.h"
 #include "cpu/base/log.h"
@@ -89,6 +91,21 @@ DirectBoot build(u32 entry, u32 information, std::vector<Piece> pieces) {
   return boot;
 }
 
+// The text mode that the command line asks for with vga=, which is a boot loader's to heed; nothing if it does not.
+Result<std::optional<u16>> video_mode(const std::string& command_line) {
+  constexpr std::pair<std::string_view, u16> kNames[] = {{"normal", 0xffff}, {"ext", 0xfffe}, {"ask", 0xfffd}};
+  const std::size_t at = (" " + command_line).find(" vga=");
+  if (at == std::string::npos) return std::optional<u16>();
+  const std::string value = command_line.substr(at + 4, command_line.find(' ', at + 4) - (at + 4));
+  for (const auto& [name, mode] : kNames)
+    if (value == name) return std::optional<u16>(mode);
+  char* end = nullptr;
+  const unsigned long mode = std::strtoul(value.c_str(), &end, 0);
+  if (value.empty() || *end != '\0' || mode > 0xffff)
+    return Error{"-append: 'vga=" + value + "' is no video mode; expected a number, normal, ext or ask"};
+  return std::optional<u16>(static_cast<u16>(mode));
+}
+
 Result<DirectBoot> load_linux(std::vector<u8> image, const std::string& path, const std::string& initrd_path,
                               const std::string& append, u64 ram) {
   const u32 version = get(image, 0x206, 2);
@@ -112,6 +129,9 @@ Result<DirectBoot> load_linux(std::vector<u8> image, const std::string& path, co
   const u64 kernel_end = u64{kernel_at} + kernel.size();
   if (kernel_end > ram - kFirmwareTop)
     return Error{"the kernel '" + path + "' does not fit in memory; give more with -m"};
+  auto mode = video_mode(append);
+  if (!mode) return mode.take_error();
+  if (*mode) put(setup, 0x1fa, **mode, 2);
   put(setup, 0x210, 0xb0, 1);  // boot loader: QEMU's number, which kernels know
   if (version >= 0x201) {
     put(setup, 0x211, get(setup, 0x211, 1) | 0x80, 1);  // CAN_USE_HEAP

@@ -115,6 +115,24 @@ TEST_CASE("A Linux kernel gets its command line and its RAM disk") {
   CHECK(disk == "iiii");
 }
 
+TEST_CASE("A Linux kernel is told the video mode of its command line") {
+  TempFolder folder;
+  const std::string kernel = folder.write("vmlinuz", text_of(linux_kernel()));
+  const struct {
+    const char* words;
+    u16 mode;
+  } cases[] = {
+      {"quiet vga=788", 788}, {"vga=0x317 x", 0x317}, {"vga=ask", 0xfffd}, {"vga=normal", 0xffff}, {"nvga=1", 0}};
+  for (const auto& c : cases) {
+    INFO(c.words);
+    BoardRig rig(config_of(kernel, "", c.words));
+    REQUIRE(rig.machine != nullptr);
+    CHECK(rig.run_until([] { return false; }, 30) == kExitCode);
+    CHECK(rig.machine->memory().load(Phys(0x101fa), 2) == c.mode);
+  }
+  CHECK(BoardRig(config_of(kernel, "", "vga=wide")).error.find("no video mode") != std::string::npos);
+}
+
 TEST_CASE("A Multiboot kernel gets its information structure and modules") {
   TempFolder folder;
   const std::string kernel = folder.write("kernel", text_of(multiboot_kernel()));
