@@ -216,6 +216,11 @@ void Session::type(const std::string& text) {
 void Session::screendump(const std::string& png) {
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(png).parent_path(), ignored);
+  for (int tries = 0; tries < 20; ++tries) {
+    const Picture before = picture();
+    std::this_thread::sleep_for(500ms);
+    if (picture().rgb == before.rgb) break;
+  }
   monitor("screendump " + std::filesystem::absolute(png).string() + " -f png");
 }
 

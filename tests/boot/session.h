@@ -36,7 +36,7 @@ class Session {
     unsigned long hash(unsigned x, unsigned y, unsigned w, unsigned h) const;
   };
   Picture picture();
-  void screendump(const std::string& png);  // the same into a file
+  void screendump(const std::string& png);  // into a file, once it rests or ten seconds have gone by
   const std::string& folder() const { return folder_; }
 
  private:
