@@ -167,7 +167,7 @@ class RealMode {
       const bool data = i != kCs && i != kSs;
       if (world_ == World::kUnreal && data) g.limit = 0xffffffff, g.rights |= 0x8000;
       if (world_ == World::kOddLimits && i != kCs) g.limit = i % 2 == 0 ? 0xfffe : 0xffff, g.rights = 0x92;
-      if (world_ == World::kBigStack && i == kSs) g.limit = 0xffffffff, g.rights |= 0xc000;
+      if (world_ == World::kBigStack && i == kSs) g.limit = flags & 1 ? 0xffffffff : 0xffff, g.rights |= 0xc000;
       g.derive(true);
     }
     m.start(kCode - cs * 16u);

@@ -93,6 +93,7 @@ void Writer::to_kept_pointer() {
 // The selector is in kLinear32, EIP in kTarget32.
 void Writer::far_transfer() {
   want_flags();
+  settle_esp();
   const std::size_t rights = offsetof(CpuState, seg) + kCs * sizeof(Segment) + offsetof(Segment, rights);
   if (!block_.key.mode.user()) a.mov(state_at(rights, 1), 0x93);
   a.jmp(reinterpret_cast<u64>(stubs_.far));
