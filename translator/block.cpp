@@ -41,7 +41,8 @@ namespace {
 class Ahead {
  public:
   // Whether the region goes on behind this instruction, which closes blocks.
-  bool goes_on(const Block& block, u32 at, const Insn& insn) {
+  bool goes_on(const Block& block, u32 at, const Insn& insn, bool to_locator) {
+    if (to_locator) return true;
     const bool conditional = is_conditional(insn);
     if (conditional || is_direct_jump(insn)) {
       const u32 target = target_offset(block, at, insn);
@@ -60,6 +61,12 @@ class Ahead {
   std::bitset<kPageSize + kMaxInsnLength + kMostPadding> awaited_;
 };
 
+bool may_locate(const Block& block, const Insn& insn) {
+  const Mode mode = block.key.mode;
+  return insn.op == Op::kCall && insn.operands[0].kind == OperandKind::kRel && insn.operand_size == 4 &&
+         mode.code_32() && mode.stack_32() && block.key.cs_limit == 0xffffffff;
+}
+
 bool begins(const Made& made, const Block& block, u32 at) {
   if (!made.starts.test((block.key.linear + at) & kPageMask)) return false;
   BlockKey key = block.key;
@@ -72,7 +79,7 @@ bool begins(const Made& made, const Block& block, u32 at) {
 }  // namespace
 
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
-             const Made* made, Draft& draft) {
+             const Made* made, const std::function<u8(Linear)>& locator_at, Draft& draft) {
   draft.model = &model;
   u32 at = 0;
   u32 count = 0;
@@ -95,6 +102,8 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
     if (insn.length > kMaxInsnLength || u64{eip} + insn.length - 1 > block.key.cs_limit) break;
     draft.marks[count] = Mark{};
     draft.marks[count].guest = static_cast<u16>(at);
+    u8& locator = draft.locators[count] = kNoReg;
+    if (may_locate(block, insn)) locator = locator_at(Linear(block.key.linear + target_offset(block, at, insn)));
     ++count;
     const u32 start = at;
     // What is invalid may become valid by a change of any byte that follows.
@@ -102,7 +111,7 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
               ? std::min<u32>(static_cast<u32>(code.size()) - at, kMaxInsnLength)
               : insn.length;
     if (!closes(insn, block.key.mode)) continue;
-    if (made == nullptr || !ahead.goes_on(block, start, insn)) break;
+    if (made == nullptr || !ahead.goes_on(block, start, insn, locator != kNoReg)) break;
     branched = true;
   }
   block.count = count;

@@ -6,6 +6,7 @@
 
 #include <bitset>
 #include <compare>
+#include <functional>
 #include <span>
 
 #include "cpu/cpu.h"
@@ -115,14 +116,24 @@ static_assert(sizeof(Relocation) == 2);
 // engine to point it at the target, until that has been done.
 struct Exit {
   u32 rel32 = 0;  // offset of the four bytes
-  u32 cold = 0;   // offset of the cold path
+  u32 cold = 0;   // offset of the question to the engine in the cold path
   u32 eip = 0;
   bool poll = false;     // a backward transfer enters through the poll
   bool fpu = false;      // the guest's x87 and SSE state is in the host's units
   bool far = false;      // out of the block's page (views.h)
+  u8 locator = kNoReg;   // a call to one: what it loads. When linked, the code behind the exit does that, and goes on
   Exit* next = nullptr;  // the next one that leads to the same block
   Block* from = nullptr;
 };
+
+// Position-independent code learns where it is by calling a function that loads its return address. Such a *locator*
+// is two instructions, MOV reg,[ESP] and RET, and most functions of i386 libraries begin with a call of one.
+inline constexpr u32 kLocatorBytes = 4;
+inline u8 locator(const u8* code) {
+  const bool is_one = code[0] == 0x8b && (code[1] & 0xc7) == 0x04 && code[2] == 0x24 && code[3] == 0xc3;
+  const u8 reg = code[1] >> 3 & 7;
+  return is_one && reg != kEsp ? reg : u8{kNoReg};
+}
 
 struct Block {
   BlockKey key;
@@ -163,6 +174,7 @@ struct Draft {
   const CpuModel* model = nullptr;
   Insn insns[kMaxBlockInsns];
   Mark marks[kMaxBlockInsns];
+  u8 locators[kMaxBlockInsns];  // of direct calls: Exit::locator
   Exit exits[kMaxBlockInsns + 1];
   Site* sites = nullptr;  // room for as many as there are instructions
   u32 site_count = 0;     // of which were taken
@@ -173,14 +185,15 @@ struct Draft {
 // Decodes from `code`, the bytes from the block's start to the end of its page, into `draft`, at most `most`
 // instructions. `next_page` are the first bytes of the following page or empty; they are used only when the very first
 // instruction crosses. With `made`, a region: it ends where a block begins that is there already, or where nothing in
-// it leads on. Returns the number of instructions; 0 if the first one has to be interpreted.
+// it leads on. `locator_at` tells whether there is one at a linear address just now. Returns the number of
+// instructions; 0 if the first one has to be interpreted.
 class BlockIndex;
 struct Made {
   const BlockIndex& blocks;
   const std::bitset<kPageSize>& starts;  // where in the page some block begins; most instructions are not there
 };
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
-             const Made* made, Draft& draft);
+             const Made* made, const std::function<u8(Linear)>& locator_at, Draft& draft);
 
 // Of a direct jump in a block, conditional or not: offset of its target from the block's start, which may be anywhere.
 u32 target_offset(const Block& block, u32 at, const Insn& insn);

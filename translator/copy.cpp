@@ -99,7 +99,7 @@ void Translator::link_inside(std::span<Block> blocks) {
     for (Exit& exit : std::span(block.exits, block.exit_count)) {
       if (exit.far) continue;
       const u32 to = begins_[(block.key.linear + exit.eip - block.key.eip) & kPageMask];
-      if (to == 0 || blocks_[to - 1].key != target_key(exit)) continue;
+      if (to == 0 || blocks_[to - 1].key != target_key(exit) || !leads_on(exit, blocks_[to - 1])) continue;
       backend_->chain(exit, blocks_[to - 1]);
       exit.next = std::exchange(blocks_[to - 1].incoming, &exit);
     }

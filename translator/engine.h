@@ -105,6 +105,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   const std::bitset<kPageSize>& checked_in(u64 page) const;
   void add(Block& block);
   static BlockKey target_key(const Exit& exit);
+  u8 locator_at(const BlockKey& key, Linear target) const;
+  bool leads_on(const Exit& exit, const Block& to) const;  // where it is pointed when it is linked
   Block* follow(const Exit& exit);
   void link(Exit& exit, Block& to);
   void adopt(const Block& block, const DispatchTable& table);

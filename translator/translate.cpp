@@ -66,8 +66,9 @@ Block* Translator::translate(const BlockKey& key) {
   block.first_exit = exits_.used();
   block.window = windows_ && suits_window(key);
   const Made made{by_key_, code_pages_.starts(page_of(at))};
-  if (discover(block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &made : nullptr,
-               draft_) == 0)
+  if (discover(
+          block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &made : nullptr,
+          [&](Linear target) { return locator_at(key, target); }, draft_) == 0)
     return nullptr;
   if (block.guest_size > room) block.second_page = second;
   if (block.window) {
@@ -169,6 +170,24 @@ Block* Translator::follow(const Exit& exit) {
   return to == nullptr || to->crosses() ? nullptr : to;
 }
 
+// What the bytes there say now; link() looks again.
+u8 Translator::locator_at(const BlockKey& key, Linear target) const {
+  Phys at(key.phys + (target.value - key.linear));
+  if (page_of(target) != page_of(Linear(key.linear))) {
+    const Walk walk = probe(memory_, cpu_->mmu.state(), target);
+    if (!walk.ok) return kNoReg;
+    at = memory_.wrap(walk.address);
+  }
+  const u8* host = memory_.host(at);
+  return host == nullptr || page_offset(at) > kPageSize - kLocatorBytes ? u8{kNoReg} : locator(host);
+}
+
+// The block's bytes are what they were when it was made.
+bool Translator::leads_on(const Exit& exit, const Block& to) const {
+  return exit.locator == kNoReg ||
+         (to.guest_size >= kLocatorBytes && !to.crosses() && locator(memory_.host(Phys(to.key.phys))) == exit.locator);
+}
+
 void Translator::link(Exit& exit, Block& to) {
   const Block& from = *exit.from;
   if (!from.valid) return;
@@ -177,7 +196,7 @@ void Translator::link(Exit& exit, Block& to) {
   BlockKey key = target_key(exit);
   if (exit.far) key.phys = to.key.phys;
   if (to.key != key) return;
-  if (to.crosses() || (exit.far && views_[from.view].owner != spaces_.current()->number()))
+  if (to.crosses() || !leads_on(exit, to) || (exit.far && views_[from.view].owner != spaces_.current()->number()))
     return backend_->give_up(exit);
   if (exit.far) views_[to.view].far_targets.push_back(to.id);
   backend_->chain(exit, to);

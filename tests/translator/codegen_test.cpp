@@ -109,7 +109,8 @@ std::string host_code(const std::vector<u8>& form, bool window) {
   Draft draft;
   std::vector<Site> sites(kMaxBlockInsns);
   draft.sites = sites.data();
-  discover(block, *find_cpu_model("max"), code, {}, kMaxBlockInsns, nullptr, draft);
+  discover(
+      block, *find_cpu_model("max"), code, {}, kMaxBlockInsns, nullptr, [](Linear) { return u8{kNoReg}; }, draft);
   REQUIRE(backend.emit(block, draft));
   const u32 behind = count_of(form), end = block.count > behind ? draft.marks[behind].host : block.cold;
   const std::string listing = backend.listing({block.code + draft.marks[0].host, end - draft.marks[0].host});

@@ -22,6 +22,9 @@ void put_rel32(u8* at, const u8* field, const u8* target) {
   std::memcpy(at, &distance, 4);
 }
 
+// An exit to a locator has not moved ESP yet. The cold path begins with that.
+constexpr u32 lead(const Exit& exit) { return exit.locator == kNoReg ? 0 : Writer::kLeadBytes; }
+
 // To run at `address`.
 void load_and_jump(u8* code, const u8* address, u8 load, u32 value, const u8* stub) {
   code[0] = 0x41;
@@ -84,7 +87,7 @@ void X64Backend::move(u8* code, const u8* address, const Block& from, const Bloc
   for (u32 i = 0; i < to.exit_count; ++i) {
     const Exit& exit = to.exits[i];
     load_and_jump(code + exit.cold, address + exit.cold, kLoadR8d, to.first_exit + i, stubs_.link);
-    put_rel32(code + exit.rel32, code + exit.rel32, code + exit.cold);
+    put_rel32(code + exit.rel32, code + exit.rel32, code + exit.cold - lead(exit));
   }
 }
 
@@ -129,11 +132,14 @@ void X64Backend::point(u8* field, const u8* target) {
 }
 
 void X64Backend::chain(const Exit& exit, const Block& to) {
+  if (exit.locator != kNoReg) return point(exit.from->code + exit.rel32, exit.from->code + exit.rel32 + 4);
   const bool fetched = exit.fpu || to.poll == 0;
   point(exit.from->code + exit.rel32, to.code + (!fetched ? 0 : exit.poll ? to.poll : to.entry));
 }
 
-void X64Backend::unchain(const Exit& exit) { point(exit.from->code + exit.rel32, exit.from->code + exit.cold); }
+void X64Backend::unchain(const Exit& exit) {
+  point(exit.from->code + exit.rel32, exit.from->code + exit.cold - lead(exit));
+}
 
 void X64Backend::give_up(const Exit& exit) { put_jump(exit.from->code + exit.cold, exit.eip, stubs_.dispatch); }
 

@@ -38,6 +38,7 @@ u32 Writer::add_exit(u32 eip) {
   exit.poll = eip <= now_.eip;
   exit.fpu = fpu_checked_;
   exit.far = !inside_page(eip);
+  exit.locator = kNoReg;
   exit.from = &block_;
   return block_.exit_count++;
 }
@@ -171,6 +172,10 @@ bool Writer::jump_or_call() {
       a.movzx(kTarget32, gpw(to.reg));
     }
   }
+  if (const u8 reg = draft_.locators[now_.index]; reg != kNoReg) {
+    call_locator(reg);
+    return true;
+  }
   if (call) move_esp(-static_cast<i32>(size));
   settle_esp();
   if (to.kind != OperandKind::kRel) {
@@ -181,6 +186,21 @@ bool Writer::jump_or_call() {
     exit_to(target());
   }
   return true;
+}
+
+// The return address has been stored. As long as the locator is one, its caller goes on behind the call.
+void Writer::call_locator(u8 reg) {
+  settle_esp();
+  Cold cold{};
+  cold.kind = Cold::Kind::kExit;
+  cold.enter = a.newLabel();
+  a.jmp(cold.enter);
+  cold.index = add_exit(target());
+  draft_.exits[cold.index].locator = reg;
+  later(cold);
+  a.mov(guest32(reg), now_.next_eip);
+  a.note(Relocation::Kind::kEip);
+  if (now_.last) exit_to(now_.next_eip);
 }
 
 bool Writer::ret() {

@@ -196,6 +196,7 @@ void Writer::cold_path(const Cold& cold) {
       a.jmp(cold.miss);
       break;
     case Cold::Kind::kExit:
+      if (draft_.exits[cold.index].locator != kNoReg) a.lea(esp, ptr(rsp, -4));
       draft_.exits[cold.index].cold = size();
       a.mov(kEntry32, block_.first_exit + cold.index);
       a.jmp(reinterpret_cast<u64>(stubs_.link));

@@ -14,6 +14,7 @@ class Writer {
  public:
   // What a block can take at most.
   static constexpr u32 kMostBytes = kMaxBlockInsns * 512;
+  static constexpr u32 kLeadBytes = 4;    // of an exit's cold path that moves ESP for a call
   static_assert(kMostBytes <= 1u << 15);  // Mark::host
 
   Writer(const Stubs& stubs, Block& block, Draft& draft, bool bmi2)
@@ -89,6 +90,7 @@ class Writer {
   // branch.cpp
   bool branch();
   bool jump_or_call();
+  void call_locator(u8 reg);
   bool ret();
   bool conditional();
   bool loop();
