@@ -82,6 +82,8 @@ bool ordinary(const Cpu& cpu) {
   return !cpu.trap_check_needed() && !cpu.real() && cpu.s.shadow == 0 && !log_on(Log::kInt);
 }
 
+constexpr u8 kFlatCode = Segment::kReadable, kFlatData = Segment::kReadable | Segment::kWritable | Segment::kFlat;
+
 // In place: what is written in pieces and then copied as a whole waits for the pieces.
 void make_flat(Segment& to, u32 selector, u16 rights, u8 access) {
   to.selector = static_cast<u16>(selector);
@@ -89,8 +91,8 @@ void make_flat(Segment& to, u32 selector, u16 rights, u8 access) {
   to.base = to.low = 0;
   to.limit = to.high = 0xffffffff;
   to.access = access;
+  to.partial = access == kFlatData ? 0 : 1;
 }
-constexpr u8 kFlatCode = Segment::kReadable, kFlatData = Segment::kReadable | Segment::kWritable | Segment::kFlat;
 
 u32 stack_mask(const Segment& ss) { return ss.big() ? 0xffffffff : 0xffff; }
 

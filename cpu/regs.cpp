@@ -12,6 +12,7 @@ void Segment::derive(bool usable) {
     high = big() ? 0xffffffff : 0xffff;
   }
   access = 0;
+  partial = 1;
   if (!usable || (expand_down && limit >= high)) {  // nothing is inside
     low = 1;
     high = 0;
@@ -19,12 +20,14 @@ void Segment::derive(bool usable) {
   }
   if (!is_code || (rights & 2) != 0) access |= kReadable;
   if (!is_code && (rights & 2) != 0) access |= kWritable;
-  if (base == 0 && whole() && access == (kReadable | kWritable)) access |= kFlat;
+  if (!whole() || access != (kReadable | kWritable)) return;
+  partial = 0;
+  if (base == 0) access |= kFlat;
 }
 
 void Segment::state(Archive& a) {
   a("selector", selector)("rights", rights)("base", base)("limit", limit);
-  a("low", low)("high", high)("access", access);
+  a("low", low)("high", high)("access", access)("partial", partial);
 }
 
 void TableReg::state(Archive& a) { a("base", base)("limit", limit); }

@@ -53,6 +53,7 @@ struct Segment {
   u32 high = 0;
   enum : u8 { kReadable = 1, kWritable = 2, kFlat = 4 };  // kFlat: base 0, low 0, high 4 GiB - 1, readable and writable
   u8 access = 0;
+  u8 partial = 1;  // 0: 4 GiB, readable and writable, wherever the base is
 
   bool present() const { return (rights & 0x80) != 0; }
   bool code() const { return (rights & 0x18) == 0x18; }
@@ -61,7 +62,8 @@ struct Segment {
   u8 dpl() const { return (rights >> 5) & 3; }
   bool whole() const { return low == 0 && high == 0xffffffff; }
   bool inside(u32 offset, u32 size) const { return offset >= low && (u64{offset} + (size - 1) <= high || whole()); }
-  void derive(bool usable);  // recomputes low, high and access from the other fields; unusable: every access fails
+  void derive(
+      bool usable);  // recomputes low, high, access and partial from the other fields; unusable: every access fails
   void state(Archive& a);
 };
 

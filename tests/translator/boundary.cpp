@@ -135,11 +135,11 @@ void Boundaries::set_segments(Machine& m, u32 start) const {
   for (unsigned i = 0; i < kSegCount; ++i) s.seg[i] = Machine::flat(i == kCs, true, supervisor() ? 0 : 3);
   switch (run_.space) {
     case BoundaryRun::kBased:
-      for (SegReg seg : {kDs, kEs}) set_segment(m, seg, 0x13, 0xc0f3, kBase, kAll);
+      for (SegReg seg : {kDs, kEs, kGs}) set_segment(m, seg, 0x13, 0xc0f3, kBase, kAll);
       set_segment(m, kSs, 0x13, 0xc0f3, 0x1000, kAll);
       break;
     case BoundaryRun::kLimited:
-      for (SegReg seg : {kDs, kEs}) set_segment(m, seg, 0x13, 0xc0f3, 0, 0xc0fff);
+      for (SegReg seg : {kDs, kEs, kFs}) set_segment(m, seg, 0x13, 0xc0f3, 0, 0xc0fff);
       set_segment(m, kSs, 0x13, 0xc0f7, 0, 0xffff);  // expands down
       break;
     case BoundaryRun::kSmallStack:

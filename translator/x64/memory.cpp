@@ -116,6 +116,48 @@ void Writer::check_short(u32 size) {
   a.mov(rcx, kSaved);
 }
 
+// FS and GS of 32-bit systems: mostly all of memory at some base, which takes no flags to see.
+void Writer::check_partial(unsigned seg, u32 size, Way way) {
+  const Mem partial = state_at(offsetof(CpuState, seg) + seg * sizeof(Segment) + offsetof(Segment, partial), 1);
+  Cold cold{};
+  cold.kind = Cold::Kind::kPartial;
+  cold.enter = a.newLabel();
+  cold.back = a.newLabel();
+  cold.index = now_.index;
+  cold.flags_saved = flags_saved_;
+  cold.size = size;
+  cold.seg = seg;
+  cold.way = way;
+  if (flags_saved_) {
+    a.cmp(partial, 0);
+    a.jne(cold.enter);
+  } else {
+    const Label whole = a.newLabel();
+    a.mov(kSaved, rcx);
+    a.movzx(ecx, partial);
+    a.jecxz(rcx, whole);
+    a.jmp(cold.enter);
+    a.bind(whole);
+    a.mov(rcx, kSaved);
+  }
+  a.bind(cold.back);
+  later(cold);
+}
+
+void Writer::partial_segment(const Cold& cold) {
+  const Label miss = a.newLabel();
+  flags_saved_ = cold.flags_saved;
+  if (!flags_saved_) a.mov(rcx, kSaved);
+  spare_flags();
+  check_segment(cold.seg, cold.size, cold.way, miss);
+  if (!cold.flags_saved) want_flags();
+  flags_saved_ = false;
+  a.jmp(cold.back);
+  a.bind(miss);
+  name_site(cold.index);
+  a.jmp(reinterpret_cast<u64>(stubs_.missed_saved));
+}
+
 // The instruction's memory operand, for emitters that move data themselves.
 void Writer::memory_lane(u32 size, Way way) {
   const Insn& insn = *now_.insn;
@@ -134,7 +176,8 @@ void Writer::memory_lane(u32 size, Way way) {
 
 // The offset is in kLinear32.
 void Writer::lane(unsigned seg, u32 size, Way way, Offset offset, bool table_only) {
-  const SegClass c = block_.key.mode.segment(seg);
+  const Mode mode = block_.key.mode;
+  const SegClass c = mode.segment(seg);
   const bool window = block_.window && !checked() && !table_only;
   operand_ = window ? ptr(kLinear) : ptr(kEntry, kLinear);
   if (window) {
@@ -149,10 +192,19 @@ void Writer::lane(unsigned seg, u32 size, Way way, Offset offset, bool table_onl
     a.lea(kLinear32, ptr(kLinear, kEntry));
     return;
   }
+  const bool perhaps_whole = c == SegClass::kChecked && (seg == kFs || seg == kGs) && mode.protected_mode();
+  if (window && perhaps_whole) {
+    check_partial(seg, size, way);
+    a.mov(kEntry32, base);
+    a.lea(kLinear32, ptr(kLinear, kEntry));
+    return;
+  }
   spare_flags();
   if (is_short) check_short(size);
+  if (perhaps_whole) check_partial(seg, size, way);
   const Label miss = miss_label();
-  if (c == SegClass::kChecked || (c == SegClass::kShort && !is_short)) check_segment(seg, size, way, miss);
+  if ((c == SegClass::kChecked && !perhaps_whole) || (c == SegClass::kShort && !is_short))
+    check_segment(seg, size, way, miss);
   if (c != SegClass::kFlat) a.add(kLinear32, base);
   if (window) return;
   const Label aligned = a.newLabel();
@@ -200,6 +252,9 @@ void Writer::cold_path(const Cold& cold) {
       draft_.exits[cold.index].cold = size();
       a.mov(kEntry32, block_.first_exit + cold.index);
       a.jmp(reinterpret_cast<u64>(stubs_.link));
+      break;
+    case Cold::Kind::kPartial:
+      partial_segment(cold);
       break;
     case Cold::Kind::kFpu:
       a.fxrstor(state_at(offsetof(CpuState, fpu), 512));

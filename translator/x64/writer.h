@@ -38,13 +38,15 @@ class Writer {
   };
   enum class Way : u8 { kLoad, kStore };
   struct Cold {
-    enum class Kind : u8 { kMiss, kMisaligned, kExit, kFpu } kind;
+    enum class Kind : u8 { kMiss, kMisaligned, kExit, kFpu, kPartial } kind;
     Label enter;
     Label back;
     Label miss;  // kMisaligned
     u32 index;   // kMiss: of the instruction; kExit: of the exit
     bool flags_saved;
     u32 size;
+    unsigned seg;  // kPartial
+    Way way;
   };
 
   void find_inner();
@@ -66,6 +68,8 @@ class Writer {
   void memory_lane(u32 size, Way way);
   void check_segment(unsigned seg, u32 size, Way way, const Label& miss);
   void check_short(u32 size);
+  void check_partial(unsigned seg, u32 size, Way way);
+  void partial_segment(const Cold& cold);
   // Where the guest's arithmetic flags are. Every instruction may fault and show them, so glue that changes the host's
   // puts them aside first, and only who reads them or changes some of them brings them back.
   void spare_flags();
