@@ -192,7 +192,7 @@ void Writer::lane(unsigned seg, u32 size, Way way, Offset offset, bool table_onl
     a.lea(kLinear32, ptr(kLinear, kEntry));
     return;
   }
-  const bool perhaps_whole = c == SegClass::kChecked && (seg == kFs || seg == kGs) && mode.protected_mode();
+  const bool perhaps_whole = c == SegClass::kChecked && (seg == kFs || seg == kGs) && mode.code_32();
   if (window && perhaps_whole) {
     check_partial(seg, size, way);
     a.mov(kEntry32, base);
