@@ -3,9 +3,9 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <span>
 
+#include "cpu/base/bits.h"
 #include "cpu/base/log.h"
 
 namespace umbra {
@@ -20,6 +20,11 @@ class Arena {
     if (p == MAP_FAILED) p = mmap(nullptr, sizeof(T) * most_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
     CHECK(p != MAP_FAILED);
     all_ = static_cast<T*>(p);
+    // Page by page, memory costs the host four times as much. Few records are worth no huge page.
+    constexpr u64 kHuge = 2u << 20;
+    const u64 first = align_up(reinterpret_cast<u64>(p), kHuge) + kHuge,
+              end = reinterpret_cast<u64>(p) + sizeof(T) * most_;
+    if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
   }
   ~Arena() { munmap(all_, sizeof(T) * most_); }
   Arena(const Arena&) = delete;
@@ -30,7 +35,6 @@ class Arena {
   T* take(u32 count) {
     T* first = next();
     used_ += count;
-    if (used_ * sizeof(T) > backed_) back();
     return first;
   }
   T& operator[](u32 i) { return all_[i]; }
@@ -40,20 +44,9 @@ class Arena {
   void clear() { used_ = 0; }
 
  private:
-  static constexpr std::size_t kStep = 128u << 10;
-  // A page fault at a time costs the host several times as much. It may refuse.
-  void back() {
-#ifdef MADV_POPULATE_WRITE
-    const std::size_t bytes = std::min(kStep, (sizeof(T) * most_ - backed_) & ~std::size_t{kPageSize - 1});
-    madvise(reinterpret_cast<char*>(all_) + backed_, bytes, MADV_POPULATE_WRITE);
-#endif
-    backed_ += kStep;
-  }
-
   const std::size_t most_;
   T* all_;
   u32 used_ = 0;
-  std::size_t backed_ = 0;
 };
 
 }  // namespace umbra

@@ -149,6 +149,7 @@ struct Block {
   bool valid = true;
   bool window = false;   // reaches memory through the window lane
   bool movable = false;  // its code may be copied
+  bool entered = false;  // dispatch tables are given it (views.h)
   u8 exit_count = 0;
   u32 first_exit = 0;  // the number of exits[0] in generated code
   Exit* exits = nullptr;

@@ -12,25 +12,24 @@ constexpr u32 kMostAtOnce = 512;  // a guest must not make us do more for one bl
 }  // namespace
 
 Block* Translator::copy(const BlockKey& key) {
-  std::vector<Original>* family = views_.family(key);
-  const auto is_wanted = [&](const Original& o) { return o.offset == page_offset(Phys(key.phys)); };
+  std::vector<Start>* family = views_.family(key);
+  const auto is_wanted = [&](const Start& o) { return o.offset == page_offset(Phys(key.phys)); };
   if (family == nullptr || std::none_of(family->begin(), family->end(), is_wanted)) return nullptr;
-  std::erase_if(*family, [&](const Original& o) { return !may_be_copied(blocks_[o.block]); });
+  std::erase_if(*family, [&](const Start& o) { return !may_be_copied(blocks_[o.block]); });
   const auto wanted = std::find_if(family->begin(), family->end(), is_wanted);
   if (wanted == family->end()) return nullptr;
 
   if (const View* view = views_.find(key))
-    for (const Seat& seat : view->seats) begins_[seat.offset] = seat.code != 0 ? seat.block + 1 : 0;
+    for (const Start& start : view->blocks) begins_[start.offset] = start.block + 1;
   to_copy_.assign(1, wanted->block);
-  for (const Original& o : *family)
+  for (const Start& o : *family)
     if (o.block != wanted->block && begins_[o.offset] == 0) to_copy_.push_back(o.block);
   if (to_copy_.size() > kMostAtOnce || !has_room_for(to_copy_)) to_copy_.resize(1);
   Block* made = has_room_for(to_copy_) ? copy_all(Views::page(key)) : nullptr;
   if (made != nullptr && to_copy_.size() == family->size())  // these lie closer together
-    for (u32 i = 0; i < family->size(); ++i)
-      (*family)[i] = {made->id + i, static_cast<u16>(made[i].key.linear & kPageMask)};
+    for (u32 i = 0; i < family->size(); ++i) (*family)[i] = Views::start(made[i]);
   if (const View* view = views_.find(key))
-    for (const Seat& seat : view->seats) begins_[seat.offset] = 0;
+    for (const Start& start : view->blocks) begins_[start.offset] = 0;
   if (made == nullptr) flush_now();
   return made;
 }
@@ -86,6 +85,7 @@ Block& Translator::copy_one(const Block& from, const BlockKey& page) {
   CHECK(backend_->copy(from, block));
   if (options_.verify) verify(block, backend_->verify(block));
   add(block);
+  if (block.entered) views_.enter(block, cache_->offset(block.code));
   ++stats_.copies;
   if (log_on(Log::kInAsm))
     log(Log::kInAsm, "block %08x at %p: copy of %08x at %p", block.key.linear, static_cast<const void*>(block.code),
@@ -99,8 +99,10 @@ void Translator::link_inside(std::span<Block> blocks) {
     for (Exit& exit : std::span(block.exits, block.exit_count)) {
       if (exit.far) continue;
       const u32 to = begins_[(block.key.linear + exit.eip - block.key.eip) & kPageMask];
-      if (to == 0 || blocks_[to - 1].key != target_key(exit) || !leads_on(exit, blocks_[to - 1])) continue;
-      backend_->chain(exit, blocks_[to - 1]);
+      if (to == 0) continue;
+      const Block& target = blocks_[to - 1];
+      if (target.crosses() || target.key != target_key(exit) || !leads_on(exit, target)) continue;
+      backend_->chain(exit, target);
       exit.next = std::exchange(blocks_[to - 1].incoming, &exit);
     }
 }

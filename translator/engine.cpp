@@ -129,7 +129,9 @@ u8* Translator::find_code() {
         !spaces_.set_second(table, cpu.mmu, second, there))
       return nullptr;
   }
-  if (!spaces_.set(table, cpu.mmu, eip, cache_->offset(block->code), block->view, linear, walk)) return nullptr;
+  const u32 offset = cache_->offset(block->code);
+  if (!block->entered) views_.enter(*block, offset);
+  if (!spaces_.set(table, cpu.mmu, eip, offset, block->view, linear, walk)) return nullptr;
   adopt(*block, table);
   if (log_on(Log::kExec)) log(Log::kExec, "exec %08x mode %x", eip, mode.bits());
   return block->code;

@@ -76,29 +76,8 @@ void DispatchTable::wipe(u32 eip) {
 
 void DispatchTable::fill(CodePage& page, const Views& views) {
   const View& view = views[page.view];
-  const std::span<const Seat> seats = std::span(view.seats).subspan(page.filled);
-  if (seats.size() > 1) populate(view, seats);
-  for (const Seat& seat : seats)
-    if (seat.code != 0) set(view.page.eip + seat.offset, seat.code);
-  page.filled = static_cast<u32>(view.seats.size());
-}
-
-// Asked for one by one, the host's pages cost several times as much. It may refuse.
-void DispatchTable::populate(const View& view, std::span<const Seat> seats) {
-  u32 first = ~u32{0}, last = 0, missing = 0;
-  for (const Seat& seat : seats) {
-    const u32 at = host_page(view.page.eip + seat.offset);
-    if (seat.code == 0 || is_resident(at)) continue;
-    missing += at != last ? 1 : 0;
-    first = std::min(first, at);
-    last = std::max(last, at);
-  }
-  constexpr u32 kMost = 5;  // that a page's entries take
-  if (missing < 2 || last - first >= kMost) return;
-  for (u32 at = first; at <= last; ++at) touch(at);
-#ifdef MADV_POPULATE_WRITE
-  madvise(reinterpret_cast<u8*>(table_) + u64{first} * kPageSize, (last - first + 1) * kPageSize, MADV_POPULATE_WRITE);
-#endif
+  for (; page.filled < view.seats.size(); ++page.filled)
+    if (const Seat& seat = view.seats[page.filled]; seat.code != 0) set(view.page.eip + seat.offset, seat.code);
 }
 
 DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bool& fresh) {

@@ -10,13 +10,12 @@
 //  - Supervisor code is shared by all address spaces. Each page remembers the page-table entries that made it so, and
 //    these are compared after MOV CR3 (pages without G only), after a change of paging modes or layout, and after an
 //    INVLPG that hits one of these pages. That is two loads a page, far less than write-traces would cost.
-// As the promise is the page's, a table that is asked for one entry is given all blocks that are known of the page.
+// As the promise is the page's, a table that is asked for one entry of a page is given all that any has been asked for.
 #pragma once
 
 #include <array>
 #include <bitset>
 #include <memory>
-#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -70,7 +69,6 @@ class DispatchTable {
   void touch(u32 host_page);
   void set(u32 eip, u32 offset);
   void fill(CodePage& page, const Views& views);
-  void populate(const View& view, std::span<const Seat> seats);
   void wipe(u32 eip);
   bool wastes() const;
   CodePage& page(Linear linear, const Walk& walk, bool& fresh);

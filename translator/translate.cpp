@@ -38,8 +38,9 @@ Block* Translator::translate(const BlockKey& key) {
   const Phys at(key.phys);
   const u8* host = memory_.host(at);
   if (host == nullptr) return nullptr;
-  if (!blocks_.has_room(1) || !sites_.has_room(kMaxBlockInsns) || !marks_.has_room(kMaxBlockInsns) ||
-      !exits_.has_room(kMaxBlockInsns + 1) || !relocations_.has_room(kMostRelocations))
+  if (!views_.has_room() || !blocks_.has_room(1) || !sites_.has_room(kMaxBlockInsns) ||
+      !marks_.has_room(kMaxBlockInsns) || !exits_.has_room(kMaxBlockInsns + 1) ||
+      !relocations_.has_room(kMostRelocations))
     flush_now();
   Cpu& cpu = *cpu_;
   if (Block* block = copy(key)) {
@@ -128,7 +129,7 @@ void Translator::verify(const Block& block, const std::string& offence) const {
 
 void Translator::add(Block& block) {
   by_key_.insert(block);
-  views_.add(block, cache_->offset(block.code));
+  views_.add(block);
   ++stats_.translations;
   stats_.window_blocks += block.window ? 1 : 0;
   stats_.guest_insns += block.count;

@@ -19,12 +19,12 @@ View* Views::find(const BlockKey& key) {
   return found == by_page_.end() ? nullptr : &views_[found->second];
 }
 
-std::vector<Original>* Views::family(const BlockKey& key) {
+std::vector<Start>* Views::family(const BlockKey& key) {
   const auto found = families_.find(page(key));
   return found == families_.end() ? nullptr : &found->second;
 }
 
-void Views::add(Block& block, u32 code) {
+void Views::add(Block& block) {
   const BlockKey key = page(block.key);
   block.view = last_;
   if (last_ >= views_.size() || views_[last_].page != key) {
@@ -37,8 +37,13 @@ void Views::add(Block& block, u32 code) {
     }
   }
   last_ = block.view;
+  views_[block.view].blocks.push_back(start(block));
+}
+
+void Views::enter(Block& block, u32 code) {
+  block.entered = true;
   View& view = views_[block.view];
-  const Seat seat{block.id, block.crosses() ? 0 : code, static_cast<u16>(block.key.linear & kPageMask)};
+  const Seat seat{block.id, block.crosses() ? 0 : code, start(block).offset};
   if (view.dead != 0) {
     const auto old = std::find_if(view.seats.begin(), view.seats.end(),
                                   [&](const Seat& s) { return s.code == 0 && s.offset == seat.offset; });
@@ -53,6 +58,8 @@ void Views::add(Block& block, u32 code) {
 
 void Views::kill(const Block& block) {
   View& view = views_[block.view];
+  std::erase_if(view.blocks, [&](const Start& s) { return s.block == block.id; });
+  if (!block.entered) return;
   for (Seat& seat : view.seats)
     if (seat.block == block.id) {
       seat.code = 0;
@@ -73,9 +80,8 @@ void Translator::adopt(const Block& block, const DispatchTable& table) {
   const bool fresh = view.owner == View::kNobody;
   view.owner = fresh ? table.number() : View::kShared;
   if (fresh) return;
-  for (const Seat& seat : view.seats) {
-    const Block& other = blocks_[seat.block];
-    if (!other.valid) continue;
+  for (const Start& start : view.blocks) {
+    const Block& other = blocks_[start.block];
     for (const Exit& exit : std::span(other.exits, other.exit_count)) {
       if (!exit.far) continue;
       backend_->unchain(exit);

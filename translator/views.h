@@ -2,6 +2,7 @@
 //
 // A *view* is a physical page at one linear address and one EIP, in one mode: what blocks have in common that may link
 // to one another. It knows its blocks, so that a dispatch table that learns of one of them is given all.
+// Only those that were asked for before: most blocks are reached by links alone.
 //
 // Views that differ only in where the page lies in the address space are a *family*: a library that each process has
 // somewhere else. Their code is the same but for its relocations. The family knows one block of each that may be
@@ -23,42 +24,45 @@
 
 namespace umbra {
 
-struct Seat {
+// Where a block begins.
+struct Start {
   u32 block = 0;   // its number
-  u32 code = 0;    // offset from the code base; 0: not for dispatch tables (dead, or half of it lies in another page)
   u16 offset = 0;  // in the page
 };
 
-// A block that may be copied.
-struct Original {
+// What dispatch tables are given: a block that one of them has been asked for.
+struct Seat {
   u32 block = 0;   // its number
+  u32 code = 0;    // offset from the code base; 0 when it has died or lies in two pages
   u16 offset = 0;  // in the page
 };
 
 struct View {
   static constexpr u64 kNobody = 0, kShared = ~u64{0};
-  BlockKey page;                 // of a block that would begin where the page does
-  u64 owner = kNobody;           // number of the dispatch table
-  std::vector<Seat> seats;       // one for each place where a block began
-  u32 dead = 0;                  // of them, perhaps more than are
+  BlockKey page;              // of a block that would begin where the page does
+  u64 owner = kNobody;        // number of the dispatch table
+  std::vector<Start> blocks;  // that live
+  std::vector<Seat> seats;
+  u32 dead = 0;                  // of the seats, perhaps more than are
   std::vector<u32> far_targets;  // blocks that links from other pages may lead to
-  std::vector<Original>* family = nullptr;
+  std::vector<Start>* family = nullptr;
 };
 
 class Views {
  public:
   static BlockKey page(BlockKey key);
+  static Start start(const Block& block) { return {block.id, static_cast<u16>(block.key.linear & kPageMask)}; }
   const View& operator[](u32 view) const { return views_[view]; }
   View& operator[](u32 view) { return views_[view]; }
   View* find(const BlockKey& key);
   // Perhaps some of them have died, or may be copied no more.
-  std::vector<Original>* family(const BlockKey& key);
-  // The block's code lies at `code`.
-  void add(Block& block, u32 code);
-  void add_movable(const Block& block) {
-    views_[block.view].family->push_back({block.id, static_cast<u16>(block.key.linear & kPageMask)});
-  }
+  std::vector<Start>* family(const BlockKey& key);
+  void add(Block& block);
+  void add_movable(const Block& block) { views_[block.view].family->push_back(start(block)); }
+  // Dispatch leads to the block, whose code lies at `code`.
+  void enter(Block& block, u32 code);
   void kill(const Block& block);
+  bool has_room() const { return views_.size() < 1u << 18; }
   void clear();
 
  private:
@@ -80,7 +84,7 @@ class Views {
   std::deque<View> views_;
   u32 last_ = 0;  // that a block was added to
   std::unordered_map<BlockKey, u32, Whole> by_page_;
-  std::unordered_map<BlockKey, std::vector<Original>, Physical, Physical> families_;
+  std::unordered_map<BlockKey, std::vector<Start>, Physical, Physical> families_;
 };
 
 }  // namespace umbra

@@ -190,7 +190,8 @@ TEST_CASE("Dispatch tables that are not used give their memory back") {
       const u32 eip = page << 12 | 0x123;
       Block block;
       block.key = {eip + key.cs_base, eip + key.cs_base, eip, 0xffffffff, Mode()};
-      views.add(block, page + 1);
+      views.add(block);
+      views.enter(block, page + 1);
       CHECK(tables.set(table, m.cpu.mmu, eip, page + 1, block.view, Linear(eip + key.cs_base), walk));
     }
     CHECK(tables.resident_bytes() <= 33u << 20);
@@ -200,7 +201,8 @@ TEST_CASE("Dispatch tables that are not used give their memory back") {
   CHECK(tables.count() < 100);
 }
 
-TEST_CASE("A dispatch table asked for one block of a page knows them all, until the page is another") {
+TEST_CASE(
+    "A dispatch table asked for one block of a page knows all that have been asked for, until the page is another") {
   Machine m;
   m.flat_32();
   Views views;
@@ -209,18 +211,20 @@ TEST_CASE("A dispatch table asked for one block of a page knows them all, until 
   Walk walk;
   walk.ok = true;
   walk.levels = 1;  // of a paging that is off: whatever looks finds it changed
-  Block blocks[3];
-  for (u32 i = 0; i < 3; ++i) {
+  Block blocks[4];  // one of them is reached by links alone
+  for (u32 i = 0; i < 4; ++i) {
     blocks[i].id = i;
-    blocks[i].key = {0x5010 + i * 0x400, 0x5010 + i * 0x400, 0x5010 + i * 0x400, 0xffffffff, Mode()};
-    views.add(blocks[i], 100 + i);
+    blocks[i].key = {0x5010 + i * 0x200, 0x5010 + i * 0x200, 0x5010 + i * 0x200, 0xffffffff, Mode()};
+    views.add(blocks[i]);
+    if (i != 3) views.enter(blocks[i], 100 + i);
   }
   views.kill(blocks[1]);
   DispatchTable& table = tables.select(key, CodeSize::k32, m.cpu.mmu);
   CHECK(tables.set(table, m.cpu.mmu, 0x5010, 100, blocks[0].view, Linear(0x5010), walk));
   CHECK(table.entry(0x5010) == 100);
-  CHECK(table.entry(0x5410) == 0);
-  CHECK(table.entry(0x5810) == 102);
+  CHECK(table.entry(0x5210) == 0);
+  CHECK(table.entry(0x5410) == 102);
+  CHECK(table.entry(0x5610) == 0);
   tables.page_invalidated(Linear(0x5000));
   tables.select(key, CodeSize::k32, m.cpu.mmu);
   CHECK(tables.take_dropped() == std::vector<u32>{blocks[0].view});
@@ -240,7 +244,8 @@ TEST_CASE("A program that runs its code at ever new addresses does not make its 
     const u32 eip = page << 12;
     Block block;
     block.key = {0x5000, eip, eip, 0xffffffff, Mode()};
-    views.add(block, 100);
+    views.add(block);
+    views.enter(block, 100);
     DispatchTable& table = tables.select(key, CodeSize::k32, m.cpu.mmu);
     CHECK(tables.set(table, m.cpu.mmu, eip, 100, block.view, Linear(eip), walk));
     CHECK(table.resident_bytes() < 16u << 20);
