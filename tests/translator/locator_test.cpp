@@ -23,18 +23,6 @@ std::vector<u8> caller(u32 function, u8 change) {
   return code;
 }
 
-void page_everything(Machine& m) {
-  m.put32(kDirectory, kTable | 0x67);
-  for (u32 page = 0; page < 256; ++page) m.put32(kTable + page * 4, page << 12 | 0x67);
-  m.cpu.set_cr3(kDirectory);
-  m.cpu.set_cr0(m.cpu.s.cr0 | cr0::kPg | cr0::kWp);
-}
-
-std::string run_both(Twins& t) {
-  const Stop a = t.run_a(), b = t.run_b();
-  return a == b ? t.difference() : "stops differ";
-}
-
 }  // namespace
 
 TEST_CASE("A locator is left out while it is one, and called when its bytes have changed") {
@@ -46,13 +34,13 @@ TEST_CASE("A locator is left out while it is one, and called when its bytes have
         options.always_windows = windows;
         Twins t(options);
         t.both([&](Machine& m) {
-          page_everything(m);
+          m.map_identically(kDirectory, kTable);
           m.put(kCode, caller(function, change));
           m.put(function, kLocator);
           m.put(function + 4, {0, 0, 0, 0, 0xc3});
           m.start(kCode);
         });
-        CHECK(run_both(t) == "");
+        CHECK(t.run() == "");
       }
 }
 
@@ -66,7 +54,7 @@ TEST_CASE("A locator's page that becomes another is noticed by its callers") {
     options.always_windows = windows;
     Twins t(options);
     t.both([&](Machine& m) {
-      page_everything(m);
+      m.map_identically(kDirectory, kTable);
       for (u32 i = 0; i < 4; ++i) m.put(kFar + i * kPageSize, functions[i]);
       std::vector<u8> code = caller(kFar, 0);
       std::fill_n(code.begin() + 19, 7, u8{0x90});  // writes nothing
@@ -84,7 +72,7 @@ TEST_CASE("A locator's page that becomes another is noticed by its callers") {
         m.to_ring_3();
         m.start(kCode);
       });
-      CHECK(run_both(t) == "");
+      CHECK(t.run() == "");
       results[page] = static_cast<u32>(t.b.cpu.s.gpr[kEsi]);
     }
     for (u32 i = 0; i < 4; ++i)

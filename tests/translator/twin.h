@@ -74,6 +74,13 @@ struct Machine {
     cpu.set_cpl(0);
     cpu.update_paging();
   }
+  // The first megabyte at its own address, for everybody.
+  void map_identically(u32 directory, u32 table, u32 flags = 0) {
+    put32(directory, table | 0x67);
+    for (u32 page = 0; page < kRam / kPageSize; ++page) put32(table + page * 4, page << 12 | 0x67 | flags);
+    cpu.set_cr3(directory);
+    cpu.set_cr0(cpu.s.cr0 | cr0::kPg | cr0::kWp);
+  }
   // The program in flat ring 3, with a TSS for the way back.
   void to_ring_3() {
     constexpr u32 kTss = 0x600;
@@ -116,6 +123,11 @@ struct Twins {
   }
   Stop run_a() { return interpreter.run(a.cpu); }
   Stop run_b() { return translator->run(b.cpu); }
+  // Empty when they end alike.
+  std::string run() {
+    const Stop x = run_a(), y = run_b();
+    return x == y ? difference() : "stops differ";
+  }
 
   // Empty when equal. `flags` are the EFLAGS bits compared.
   std::string difference(u32 flags = ~0u, bool fpu = false) {
