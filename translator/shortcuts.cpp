@@ -8,10 +8,10 @@
 
 namespace umbra {
 
-// Code in this segment is reached by far transfers without coming here as long as nothing else changes.
+// Code in this segment is reached by far transfers without coming here as long as nothing else changes. What has, is
+// found out whenever real or V86 mode is entered, be it in a segment that is not noted (that of a reset, say).
 void Translator::note_far_target(const DispatchTable& table, DispatchKey key) {
-  const Segment& cs = cpu_->s.seg[kCs];
-  if (cpu_->protected_mode() || cs.base != u32{cs.selector} << 4) return;
+  if (cpu_->protected_mode()) return;
   key.cs_base = 0;
   FarTargets& far = cache_->far_targets();
   const DispatchTables::Version version = spaces_.version(key, cpu_->mmu);
@@ -20,6 +20,8 @@ void Translator::note_far_target(const DispatchTable& table, DispatchKey key) {
     far_key_ = key;
     far_version_ = version;
   }
+  const Segment& cs = cpu_->s.seg[kCs];
+  if (cs.base != u32{cs.selector} << 4) return;
   const u32 place = FarTargets::place(cs.selector);
   far.selector[place] = cs.selector;
   far.table[place] = reinterpret_cast<u64>(table.table());

@@ -201,3 +201,35 @@ TEST_CASE("16-bit code with segment loads and far transfers leaves what the inte
     }
   }
 }
+
+TEST_CASE("A far transfer from a segment like that of a reset does not lead to a table that is gone") {
+  Twins t;
+  constexpr u16 kFar = 0x5000;
+  const auto run = [&](u16 selector, u32 base) {
+    t.both([&](Machine& m) {
+      m.flat_32();
+      m.cpu.set_cr0(m.cpu.s.cr0 & ~cr0::kPe);
+      for (Segment& g : m.cpu.s.seg) {
+        g = {};
+        g.rights = 0x93;
+        g.limit = 0xffff;
+        g.derive(true);
+      }
+      m.cpu.s.seg[kCs].selector = selector;
+      m.cpu.s.seg[kCs].base = base;
+      m.start(0);
+    });
+    const Stop a = t.run_a(), b = t.run_b();
+    CHECK(a == b);
+    CHECK(t.difference() == "");
+  };
+  t.both([&](Machine& m) {
+    m.put(kCode, {0xea, 0, 0, kFar & 0xff, kFar >> 8});  // jmp kFar:0
+    m.put(kFar * 16, {0xb8, 1, 0, 0xf4});                // mov ax, 1; hlt
+    for (u32 n = 0; n < 300; ++n) m.put(0x60000 + 16 * n, {0xf4});
+  });
+  for (u32 n = 0; n < 3; ++n) run(kCode >> 4, kCode);
+  for (u32 n = 0; n < 300; ++n) run(0xf000, 0x60000 + 16 * n);
+  run(0xf000, kCode);
+  CHECK(t.b.cpu.s.gpr[kEax] == 1);
+}

@@ -70,9 +70,6 @@ bool Writer::far_pointer(unsigned seg) {
   return true;
 }
 
-// --- far transfers
-// ----------------------------------------------------------------------------------------------------
-
 // What a transfer pushes or pops is accessed as one, so it must not wrap.
 bool Writer::far_allowed() const {
   const Mode mode = block_.key.mode;
