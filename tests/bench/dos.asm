@@ -90,6 +90,11 @@ real:   mov ax, 0x7000
         mov ds, ax
         call mark
         mov si, real_name
+        call measure_low
+        jmp protect
+
+; Of real and V86 mode, which SI names.
+measure_low:
         mov bx, 0x4000
         mov cx, 0x5000
         mov dx, 0x7000
@@ -97,8 +102,7 @@ real:   mov ax, 0x7000
         call name_segments
         mov word [text], 0xb800
         mov word [pixels], 0xa000
-        call measure_all
-        jmp protect
+        jmp measure_all
 
 ; The mode's segments: BX data, CX extra, DX far code, DI its own code for writing.
 name_segments:
@@ -269,14 +273,7 @@ protected_task:
 
 v86_task:
         mov si, v86_name
-        mov bx, 0x4000
-        mov cx, 0x5000
-        mov dx, 0x7000
-        mov di, 0x3000
-        call name_segments
-        mov word [text], 0xb800
-        mov word [pixels], 0xa000
-        call measure_all
+        call measure_low
         call mark
         mov dx, 0x501
         xor ax, ax
