@@ -62,8 +62,8 @@ struct Segment {
   u8 dpl() const { return (rights >> 5) & 3; }
   bool whole() const { return low == 0 && high == 0xffffffff; }
   bool inside(u32 offset, u32 size) const { return offset >= low && (u64{offset} + (size - 1) <= high || whole()); }
-  void derive(
-      bool usable);  // recomputes low, high, access and partial from the other fields; unusable: every access fails
+  // Recomputes low, high, access and partial from the other fields; unusable: every access fails.
+  void derive(bool usable);
   void state(Archive& a);
 };
 
