@@ -65,10 +65,9 @@ void to_v86(Cpu& cpu, Stack& stack, const Frame& f) {
   const u32 esp = stack.pop(4);
   u16 selectors[kSegCount];
   for (SegReg reg : {kSs, kEs, kDs, kFs, kGs}) selectors[reg] = static_cast<u16>(stack.pop(4));
-  if (f.eip > 0xffff) cpu.fault(kGeneralProtection, 0);
   selectors[kCs] = f.cs;
   s.r32(kEsp) = esp;
-  s.eip = f.eip;
+  s.eip = f.eip & 0xffff;  // processors take no offence at the upper half, whatever the SDM says
   cpu.set_flags(f.eflags, cpu.model.flags_mask);
   for (unsigned reg = 0; reg < kSegCount; ++reg) cpu.set_real_segment(static_cast<SegReg>(reg), selectors[reg]);
   cpu.set_cpl(3);

@@ -117,7 +117,7 @@ TEST_CASE("VM in the image leads to V86 mode from ring 0 only") {
   b.protect();
   b.cpu.s.r32(kEsp) -= 36;
   const u32 at = b.cpu.s.r32(kEsp);
-  const u32 frame[] = {0x1234, 0x900, flag::kVm | 0x3202, 0xfff0, 0x100, 0x200, 0x300, 0x400, 0x500};
+  const u32 frame[] = {0xffff1234, 0x900, flag::kVm | 0x3202, 0xfff0, 0x100, 0x200, 0x300, 0x400, 0x500};
   for (u32 i = 0; i < 9; ++i) b.put(at + i * 4, frame[i]);
   b.insn({0xcf});
   REQUIRE_FALSE(b.attempt());
