@@ -16,6 +16,7 @@ namespace {
 u32 writable_cr0(const CpuModel& model) {
   u32 bits = cr0::kPe | cr0::kMp | cr0::kEm | cr0::kTs;
   if (model.generation >= Generation::k386) bits |= cr0::kPg;
+  if (model.generation == Generation::k386) bits |= cr0::kEt;
   if (model.generation >= Generation::k486) bits |= cr0::kNe | cr0::kWp | cr0::kAm | cr0::kNw | cr0::kCd;
   return bits;
 }
@@ -75,7 +76,8 @@ void adopt_paging(Cpu& cpu, u32 new_cr0, u32 new_cr3, u32 new_cr4, bool reload) 
 
 void Cpu::set_cr0(u32 value) {
   if ((value & (cr0::kPg | cr0::kPe)) == cr0::kPg) fault(kGeneralProtection, 0);
-  if ((value & (cr0::kNw | cr0::kCd)) == cr0::kNw) fault(kGeneralProtection, 0);
+  const bool caches = model.generation >= Generation::k486;
+  if (caches && (value & (cr0::kNw | cr0::kCd)) == cr0::kNw) fault(kGeneralProtection, 0);
   const u32 writable = writable_cr0(model);
   const u32 next = (value & writable) | (s.cr0 & ~writable);
   constexpr u32 kPaging = cr0::kPg | cr0::kPe | cr0::kWp | cr0::kCd | cr0::kNw;
@@ -85,6 +87,12 @@ void Cpu::set_cr0(u32 value) {
   }
   const bool reload = ((next ^ s.cr0) & (cr0::kPg | cr0::kCd | cr0::kNw)) != 0;
   adopt_paging(*this, next, s.cr3, s.cr4, reload);
+}
+
+// Bits that a 286 or 386 does not have read as ones.
+u32 Cpu::cr0_image() const {
+  if (model.generation == Generation::k286) return s.cr0 | 0xfff0;
+  return model.generation == Generation::k386 ? s.cr0 | 0x7fffffe0 : s.cr0;
 }
 
 void Cpu::set_cr3(u32 value) {

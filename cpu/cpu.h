@@ -147,6 +147,7 @@ class Cpu {
   void set_real_segment(SegReg reg, u16 selector);
   void set_flags(u32 value, u32 mask);
   void set_cr0(u32 value);
+  u32 cr0_image() const;  // as MOV and SMSW read it
   void set_cr3(u32 value);
   void set_cr4(u32 value);
   void set_cpl(u8 cpl);  // tells the MMU when the user side changes

@@ -441,6 +441,43 @@ Decoded understand(std::span<const u8> bytes, CodeSize size, const CpuModel& mod
   return d;
 }
 
+// Where hardware-captured tests of a 386 (SingleStepTests 80386) show other results than later processors give.
+bool differs_on_386(const Insn& insn) {
+  switch (insn.op) {
+    case Op::kPusha:
+    case Op::kPushad:
+    case Op::kPopa:
+    case Op::kPopad:
+      return true;
+    case Op::kShl:
+    case Op::kShr:  // by more than the eight bits that there are
+      return insn.operands[0].size == 1 && (insn.shift_by_immediate || insn.operands[1].kind == OperandKind::kReg);
+    case Op::kShld:
+    case Op::kShrd:
+      return insn.operands[0].size == 2;
+    case Op::kMov:  // Cpu::cr0_image
+      return insn.operands[1].kind == OperandKind::kCr && insn.operands[1].reg == 0;
+    default:
+      return false;
+  }
+}
+
+// A SIB byte with a scale and no index: the 386 scales the base.
+bool scales_its_base(const Insn& insn) {
+  if (insn.address_size != 4 || !insn.has_modrm || insn.base == kNoReg || insn.index != kNoReg) return false;
+  const u8 modrm = insn.raw[insn.opcode_at + 1], sib = insn.raw[insn.opcode_at + 2];
+  return modrm < 0xc0 && (modrm & 7) == 4 && sib >= 0x40;
+}
+
+void note_386(Insn& insn) {
+  insn.old_way = differs_on_386(insn);
+  if (!scales_its_base(insn)) return;
+  insn.index = insn.base;
+  insn.scale = static_cast<u8>(1 << (insn.raw[insn.opcode_at + 2] >> 6));
+  insn.base = kNoReg;
+  insn.old_way = 1;
+}
+
 }  // namespace
 
 Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) {
@@ -448,6 +485,7 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   if (d.truncated) return d;
   note_raw(d.insn, model.generation);
   d.insn.closes_block = must_close_block(d.insn);
+  if (model.generation == Generation::k386) note_386(d.insn);
   return d;
 }
 

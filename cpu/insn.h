@@ -92,6 +92,7 @@ struct Insn {
   u8 memory_use : 2 = 0;
   u8 shift_by_immediate : 1 = 0;
   u8 closes_block : 1 = 0;  // nothing after it belongs to its block
+  u8 old_way : 1 = 0;       // the model does it otherwise than a host: its handler alone knows how
 
   bool has(u8 p) const { return (prefixes & p) != 0; }
   bool too_long() const { return length > kMaxInsnLength; }  // only with op kInvalid: #GP(0) instead of #UD

@@ -175,7 +175,7 @@ struct Shortcuts {
     u32& to = s.r32(site.insn.operands[0].reg);
     switch (site.insn.operands[1].reg) {
       case 0:
-        to = s.cr0;
+        to = t.cpu_->cr0_image();
         return Took::kNext;
       case 2:
         to = s.cr2;

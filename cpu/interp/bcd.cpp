@@ -19,7 +19,13 @@ Handler aas(const Insn&) {
 Handler aam(const Insn&) {
   return [](Cpu& cpu, const Insn& insn) {
     const u8 base = static_cast<u8>(insn.imm);
-    if (base == 0) divide_error(cpu);
+    if (base == 0) {
+      // The 286 and 386 have set these when they give up (SingleStepTests 80386, D4).
+      const u8 half = cpu.s.r8(kEax) >> 1;
+      const bool old = cpu.model.generation == Generation::k286 || cpu.model.generation == Generation::k386;
+      if (old) cpu.s.eflags = (cpu.s.eflags & ~(flag::kSf | flag::kZf | flag::kPf)) | alu::szp(half);
+      divide_error(cpu);
+    }
     cpu.s.r16(kEax) = alu::aam(cpu.s.r8(kEax), base, cpu.s.eflags);
   };
 }

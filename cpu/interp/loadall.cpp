@@ -80,7 +80,7 @@ void load_all_386(Cpu& cpu, const Insn& insn) {
   CpuState& s = cpu.s;
   Table386 t;
   for (u32 i = 0; i < 51; ++i) t.words[i] = cpu.read<u32>(kEs, (s.r32(kEdi) + i * 4) & insn.address_mask);
-  s.cr0 = t.at(0) | cr0::kEt;
+  s.cr0 = (t.at(0) & (cr0::kPe | cr0::kMp | cr0::kEm | cr0::kTs | cr0::kPg)) | cr0::kEt;
   cpu.set_dr7(t.at(0x30));
   s.dr[6] = t.at(0x2c);
   s.eflags = flag::kFixed;

@@ -1,4 +1,6 @@
 // MUL IMUL DIV IDIV.
+#include <cstdlib>
+
 #include "cpu/alu.h"
 #include "cpu/interp/operands.h"
 
@@ -44,12 +46,28 @@ Handler divide(const Insn& insn) {
   });
 }
 
+// The 286 and 386 notice an overflow of a negative quotient of eight bits one subtraction late: up to then it is the
+// most negative one, and the remainder what is left of the second 128 divisors (SingleStepTests 80386, F6.7).
+bool overflow_unnoticed(u16 dividend, u8 divisor, u8& quotient, u8& remainder) {
+  const int n = static_cast<i16>(dividend), d = static_cast<i8>(divisor);
+  const int left = std::abs(n) - 128 * (std::abs(d) + 128);
+  if ((n < 0) == (d < 0) || left < 0 || left >= std::abs(d)) return false;
+  quotient = 0x80;
+  remainder = static_cast<u8>(n < 0 ? -left : left);
+  return true;
+}
+
 // The 8086 refuses the most negative quotient, and keeps its sign where it also keeps "repeated": any REP prefix turns
 // the quotient round (SingleStepTests 8088, F6.7).
 template <class T>
 void idiv(Cpu& cpu, const Insn& insn, T divisor) {
   T quotient = 0, remainder = 0;
-  if (!alu::idiv<T>(accumulator<T>(cpu.s), divisor, quotient, remainder)) divide_error(cpu);
+  if (!alu::idiv<T>(accumulator<T>(cpu.s), divisor, quotient, remainder)) {
+    const bool old = cpu.model.generation == Generation::k286 || cpu.model.generation == Generation::k386;
+    bool unnoticed = false;
+    if constexpr (sizeof(T) == 1) unnoticed = old && overflow_unnoticed(cpu.s.r16(kEax), divisor, quotient, remainder);
+    if (!unnoticed) divide_error(cpu);
+  }
   if (cpu.model.generation == Generation::k8086) {
     if (quotient == static_cast<T>(T{1} << (alu::kBits<T> - 1))) divide_error(cpu);
     if (insn.has(prefix::kRep | prefix::kRepne)) quotient = static_cast<T>(-quotient);

@@ -55,8 +55,9 @@ struct Front {
 
 constexpr u8 kNoIndex = 0x20;  // in a SIB byte
 
-// What of a SIB byte is shape: the base, and whether there is an index.
-inline u8 shape_of_sib(u8 sib) { return static_cast<u8>((sib & 7) | ((sib & 0x38) == kNoIndex ? kNoIndex : 0)); }
+// What of a SIB byte is shape: the base, and all of it where there is no index, which gives the scale another meaning
+// on a 386.
+inline u8 shape_of_sib(u8 sib) { return (sib & 0x38) == kNoIndex ? sib : sib & 7; }
 
 // The bytes of the shape, the first one lowest, and the code size, which makes it differ from an empty slot's 0. Where
 // a shape ends is seen from its bytes, so that none is another with zeros behind.
@@ -227,7 +228,8 @@ bool Shapes::learn(std::span<const u8> bytes, CodeSize size, const CpuModel& mod
   u8 code[kReadable] = {0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf8};
   std::memmove(code + end, code, 8);
   std::memcpy(code, bytes.data(), end);
-  if (front.sib && (code[end - 1] & 0x38) != kNoIndex) code[end - 1] ^= 0xd8;  // no index becomes none
+  const u8 index = front.sib ? code[end - 1] & 0x38 : kNoIndex;
+  if (index != kNoIndex) code[end - 1] ^= index == 0x38 ? 0xc8 : 0xd8;  // to another index and scale
   Insn other = decode({code, kMaxInsnLength}, size, model).insn;
   if (other.op != insn.op || other.length != insn.length) return true;
   other.handler = bind(other);

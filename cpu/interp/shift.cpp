@@ -38,6 +38,35 @@ Handler double_shift(const Insn& insn) {
   });
 }
 
+// A 386 whose count exceeds the operand shifts out a bit of it whenever the count is a multiple of its size, and zeros
+// otherwise (SingleStepTests 80386, C0 and D2).
+template <class T>
+T shl_386(T a, unsigned count, u32& flags) {
+  const T r = alu::shl(a, count, flags);
+  if (count > alu::kBits<T> && count % alu::kBits<T> == 0) alu::set_flag(flags, flag::kCf, (a & 1) != 0);
+  return r;
+}
+
+template <class T>
+T shr_386(T a, unsigned count, u32& flags) {
+  const T r = alu::shr(a, count, flags);
+  if (count > alu::kBits<T> && count % alu::kBits<T> == 0) alu::set_flag(flags, flag::kCf, alu::sign(a));
+  return r;
+}
+
+// Counts beyond 16: the 386 goes on with the source, again.
+template <class T>
+T shld_386(T a, T b, unsigned count, u32& flags) {
+  if (count <= 16) return alu::shld(a, b, count, flags);
+  return alu::shld(b, b, count - 16, flags);
+}
+
+template <class T>
+T shrd_386(T a, T b, unsigned count, u32& flags) {
+  if (count <= 16) return alu::shrd(a, b, count, flags);
+  return alu::shrd(b, b, count - 16, flags);
+}
+
 }  // namespace
 
 Handler rol(const Insn& insn) {
@@ -53,18 +82,22 @@ Handler rcr(const Insn& insn) {
   return shift<[](auto a, unsigned n, u32& f) { return alu::rcr(a, n, f); }>(insn);
 }
 Handler shl(const Insn& insn) {
+  if (insn.old_way) return shift<[](auto a, unsigned n, u32& f) { return shl_386(a, n, f); }>(insn);
   return shift<[](auto a, unsigned n, u32& f) { return alu::shl(a, n, f); }>(insn);
 }
 Handler shr(const Insn& insn) {
+  if (insn.old_way) return shift<[](auto a, unsigned n, u32& f) { return shr_386(a, n, f); }>(insn);
   return shift<[](auto a, unsigned n, u32& f) { return alu::shr(a, n, f); }>(insn);
 }
 Handler sar(const Insn& insn) {
   return shift<[](auto a, unsigned n, u32& f) { return alu::sar(a, n, f); }>(insn);
 }
 Handler shld(const Insn& insn) {
+  if (insn.old_way) return double_shift<[](auto a, auto b, unsigned n, u32& f) { return shld_386(a, b, n, f); }>(insn);
   return double_shift<[](auto a, auto b, unsigned n, u32& f) { return alu::shld(a, b, n, f); }>(insn);
 }
 Handler shrd(const Insn& insn) {
+  if (insn.old_way) return double_shift<[](auto a, auto b, unsigned n, u32& f) { return shrd_386(a, b, n, f); }>(insn);
   return double_shift<[](auto a, auto b, unsigned n, u32& f) { return alu::shrd(a, b, n, f); }>(insn);
 }
 

@@ -6,11 +6,10 @@
 namespace umbra::interp {
 namespace {
 
-// With a 32-bit operand size P6 and later write only the selector's two bytes.
+// With a 32-bit operand size only the selector's two bytes are written: found on a 386, a 486 and P6 (SDM, PUSH).
 template <class T>
 void push_segment(Cpu& cpu, const Insn& insn) {
   const u16 selector = cpu.s.seg[insn.operands[0].reg].selector;
-  if (sizeof(T) == 2 || cpu.model.generation < Generation::kP6) return push<T>(cpu, selector);
   const u32 top = (stack_pointer(cpu) - sizeof(T)) & cpu.stack_mask();
   cpu.write<u16>(kSs, top, selector);
   set_stack_pointer(cpu, top);
@@ -85,6 +84,30 @@ void pop_all(Cpu& cpu, const Insn&) {
   set_stack_pointer(cpu, (old + 8 * sizeof(T)) & mask);
 }
 
+// The 386 writes and loads one register after the other, from the lowest address up, and a fault finds what is done
+// (SingleStepTests 80386, 60 and 61).
+template <class T>
+void push_all_386(Cpu& cpu, const Insn&) {
+  const u32 mask = cpu.stack_mask();
+  const u32 low = (stack_pointer(cpu) - 8 * sizeof(T)) & mask;
+  for (unsigned i = 0; i < 8; ++i) cpu.write<T>(kSs, (low + i * sizeof(T)) & mask, reg<T>(cpu.s, 7 - i));
+  set_stack_pointer(cpu, low);
+}
+
+// What a 16-bit stack leaves of ESP comes from its image.
+template <class T>
+void pop_all_386(Cpu& cpu, const Insn&) {
+  const u32 mask = cpu.stack_mask();
+  const u32 old = stack_pointer(cpu);
+  T esp = 0;
+  for (unsigned i = 0; i < 8; ++i) {
+    const T value = cpu.read<T>(kSs, (old + i * sizeof(T)) & mask);
+    (7 - i == kEsp ? esp : reg<T>(cpu.s, 7 - i)) = value;
+  }
+  if (sizeof(T) == 4) cpu.s.r32(kEsp) = esp;
+  set_stack_pointer(cpu, (old + 8 * sizeof(T)) & mask);
+}
+
 template <class T>
 void enter_frame(Cpu& cpu, const Insn& insn) {
   CpuState& s = cpu.s;
@@ -138,10 +161,10 @@ Handler pop(const Insn& insn) {
   });
 }
 
-Handler pusha(const Insn&) { return push_all<u16>; }
-Handler pushad(const Insn&) { return push_all<u32>; }
-Handler popa(const Insn&) { return pop_all<u16>; }
-Handler popad(const Insn&) { return pop_all<u32>; }
+Handler pusha(const Insn& insn) { return insn.old_way ? push_all_386<u16> : push_all<u16>; }
+Handler pushad(const Insn& insn) { return insn.old_way ? push_all_386<u32> : push_all<u32>; }
+Handler popa(const Insn& insn) { return insn.old_way ? pop_all_386<u16> : pop_all<u16>; }
+Handler popad(const Insn& insn) { return insn.old_way ? pop_all_386<u32> : pop_all<u32>; }
 
 Handler enter(const Insn& insn) {
   return by_word_size(insn.operand_size, []<class T>() -> Handler { return enter_frame<T>; });

@@ -17,7 +17,7 @@ void read_control(Cpu& cpu, const Insn& insn) {
   if (!has_cr(cpu, n)) cpu.fault(kInvalidOpcode);
   require_ring0(cpu);
   const CpuState& s = cpu.s;
-  const u32 values[] = {s.cr0, 0, s.cr2, s.cr3, s.cr4};
+  const u32 values[] = {cpu.cr0_image(), 0, s.cr2, s.cr3, s.cr4};
   cpu.s.r32(insn.operands[0].reg) = values[n];
 }
 
@@ -54,9 +54,7 @@ void load_status_word(Cpu& cpu, const Insn& insn) {
   cpu.set_cr0((cpu.s.cr0 & ~kMask) | (value & (kMask | cr0::kPe)));  // PE goes on, never off
 }
 
-void store_status_word(Cpu& cpu, const Insn& insn) {
-  store_status(cpu, insn, cpu.model.generation == Generation::k286 ? cpu.s.cr0 | 0xfff0 : cpu.s.cr0);
-}
+void store_status_word(Cpu& cpu, const Insn& insn) { store_status(cpu, insn, cpu.cr0_image()); }
 
 void clear_task_switched(Cpu& cpu, const Insn&) {
   require_ring0(cpu);

@@ -75,7 +75,7 @@ void Writer::instruction() {
 
 bool Writer::native() {
   const Insn& insn = *now_.insn;
-  if (insn.op == Op::kInvalid) return false;
+  if (insn.op == Op::kInvalid || insn.old_way) return false;
   switch (info(insn.op).x64) {
     case Lowering::copy:
       return copy();

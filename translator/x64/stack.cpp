@@ -106,12 +106,11 @@ bool Writer::push() {
       stack_lane(step, size, Way::kStore);
       a.mov(operand_, size == 4 ? kTarget32 : kTarget.r16());
       break;
-    case OperandKind::kSeg: {  // with a 32-bit operand size P6 and later write only the selector's two bytes
-      const bool word = size == 2 || draft_.model->generation >= Generation::kP6;
+    case OperandKind::kSeg: {  // with a 32-bit operand size, too, only the selector's two bytes are written
       const std::size_t at = offsetof(CpuState, seg) + source.reg * sizeof(Segment) + offsetof(Segment, selector);
-      stack_lane(step, word ? 2 : 4, Way::kStore);
+      stack_lane(step, 2, Way::kStore);
       a.movzx(kTarget32, state_at(at, 2));
-      a.mov(sized(operand_, word ? 2 : 4), word ? kTarget.r16() : kTarget32);
+      a.mov(sized(operand_, 2), kTarget.r16());
       break;
     }
     default:
