@@ -98,8 +98,11 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
       std::memcpy(bytes + head, next_page.data(), tail);
       if (!decode_bound({bytes, head + tail}, block.key.size(), model, insn)) return 0;
     }
-    // Running up to or across the limit is the interpreter's: it knows which byte faults.
-    if (insn.length > kMaxInsnLength || u64{eip} + insn.length - 1 > block.key.cs_limit) break;
+    // Running up to or across the limit is the interpreter's: it knows which byte faults. So is leaving the first 64
+    // KiB in 16-bit code, which is where the next instruction is on a 386 and later, and where dispatch tables end.
+    const u64 end = u64{eip} + insn.length;
+    if (insn.length > kMaxInsnLength || end - 1 > block.key.cs_limit) break;
+    if (end > 0xffff && !block.key.mode.code_32() && model.generation >= Generation::k386) break;
     draft.marks[count] = Mark{};
     draft.marks[count].guest = static_cast<u16>(at);
     u8& locator = draft.locators[count] = kNoReg;
