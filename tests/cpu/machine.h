@@ -14,7 +14,16 @@ namespace umbra {
 struct OpenPorts : PortSpace {
   u32 last_out = 0;
   u16 last_port = 0;
-  u32 in(u16, unsigned) override { return 0xffffffff; }
+  u16 remapped = 0xffff;  // what a 386EX has at ports 22h and 23h, and every test of its vectors reads
+  u32 in(u16 port, unsigned size) override {
+    u32 value = 0;
+    for (unsigned i = 0; i < size; ++i) {
+      const u16 at = static_cast<u16>(port + i);
+      const u32 byte = at == 0x22 ? remapped & 0xff : at == 0x23 ? remapped >> 8 : 0xff;
+      value |= byte << (8 * i);
+    }
+    return value;
+  }
   void out(u16 port, u32 value, unsigned) override {
     last_port = port;
     last_out = value;

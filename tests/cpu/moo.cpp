@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <bit>
+#include <cctype>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -57,8 +58,10 @@ constexpr R::Name kOrder32[] = {R::kCr0, R::kCr3, R::kEax, R::kEbx,   R::kEcx, R
                                 R::kEdi, R::kEbp, R::kEsp, R::kCs,    R::kDs,  R::kEs,  R::kFs,
                                 R::kGs,  R::kSs,  R::kEip, R::kFlags, R::kDr6, R::kDr7};
 
+constexpr u32 kShutdown = 1u << 31;  // in the mask of 32-bit registers, and nothing else then
+
 bool parse_regs(Reader r, std::span<const R::Name> order, unsigned size, MooRegs& regs) {
-  const u32 mask = r.number(size);
+  const u32 mask = r.number(size) & ~kShutdown;
   for (unsigned i = 0; i < size * 8; ++i) {
     if (((mask >> i) & 1) == 0) continue;
     const u32 v = r.number(size);
@@ -67,12 +70,22 @@ bool parse_regs(Reader r, std::span<const R::Name> order, unsigned size, MooRegs
   return !r.failed();
 }
 
+// False if the chunk is one of masks, but cut off.
+bool parse_masks(const std::string& tag, Reader body, MooRegs& masks) {
+  if (tag == "RMSK") return parse_regs(body, kOrder16, 2, masks);
+  return tag != "RM32" || parse_regs(body, kOrder32, 4, masks);
+}
+
 bool parse_state(Reader r, MooState& state) {
   while (r.left() > 0) {
     auto [tag, body] = r.chunk();
     if (r.failed()) return false;
     if (tag == "REGS" && !parse_regs(body, kOrder16, 2, state.regs)) return false;
-    if (tag == "RG32" && !parse_regs(body, kOrder32, 4, state.regs)) return false;
+    if (tag == "RG32") {
+      state.shutdown = Reader(body).number(4) == kShutdown;
+      if (!parse_regs(body, kOrder32, 4, state.regs)) return false;
+    }
+    if (!parse_masks(tag, body, state.masks)) return false;
     if (tag != "RAM ") continue;
     const u32 count = body.number(4);
     if (body.failed() || body.left() / 5 < count) return false;
@@ -102,6 +115,11 @@ bool parse_test(Reader r, MooTest& test) {
     }
     if (tag == "INIT" && !parse_state(body, test.initial)) return false;
     if (tag == "FINA" && !parse_state(body, test.final)) return false;
+    if (tag == "HASH") {
+      const u8* p = body.take(20);
+      if (p == nullptr) return false;
+      for (unsigned i = 0; i < 20; ++i) test.hash += {"0123456789abcdef"[p[i] >> 4], "0123456789abcdef"[p[i] & 15]};
+    }
     if (tag == "EXCP") {
       test.exception = static_cast<u8>(body.number(1));
       body.number(4);  // where the flags were pushed, as the bus showed it: one too low for an odd stack
@@ -215,8 +233,8 @@ void parse_csv(const std::string& text, std::vector<std::pair<std::string, u32>>
       if (header[i] == "f_umask") mask = cells[i];
     }
     if (op.empty() || mask.empty()) continue;
-    u32 bits = static_cast<u32>(std::strtoul(mask.c_str(), nullptr, 16));
-    if (std::popcount(bits) < 8) bits = ~bits;  // given as the undefined flags rather than the others
+    u32 bits = static_cast<u32>(std::strtoul(mask.c_str(), nullptr, 16)) | 0xffff0000;
+    if (std::popcount(bits & 0xffff) < 8) bits = ~bits | 0xffff0000;  // given as the undefined flags
     out.emplace_back(ex.empty() ? op : op + "." + ex, bits);
   }
 }
@@ -255,6 +273,8 @@ Result<MooFile> parse_moo(const std::vector<u8>& bytes, const std::string& path)
       if (major != 1) return Error{"'" + path + "' is of MOO version " + std::to_string(major) + "; version 1 is read"};
       file.cpu.assign(reinterpret_cast<const char*>(cpu), 4);
       headed = true;
+    } else if (tag == "RMSK" || tag == "RM32") {
+      if (!parse_masks(tag, body, file.masks)) return damaged;
     } else if (tag == "TEST") {
       if (!headed || !parse_test(body, file.tests.emplace_back())) return damaged;
     }
@@ -290,6 +310,20 @@ Result<FlagMasks> FlagMasks::for_folder(const std::string& folder) {
     }
   }
   return masks;
+}
+
+std::set<std::string> revoked_tests(const std::string& folder) {
+  std::set<std::string> hashes;
+  const std::filesystem::path dir = folder.empty() ? "." : folder;
+  for (const auto& where : {dir, dir / ".."}) {
+    std::ifstream in(where / "revocation_list.txt");
+    for (std::string line; std::getline(in, line);) {
+      while (!line.empty() && std::strchr("\r \t", line.back()) != nullptr) line.pop_back();
+      for (char& c : line) c = static_cast<char>(std::tolower(c));
+      if (line.size() == 40) hashes.insert(line);
+    }
+  }
+  return hashes;
 }
 
 u32 FlagMasks::of(const std::string& file_name) const {

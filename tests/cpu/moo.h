@@ -1,8 +1,10 @@
-// Reading single-step test files: the MOO format, version 1, as the SingleStepTests project publishes it for the 8088,
-// 8086, V20, 286 and 386; plain or gzip'd. Everything in a file is hostile: a length is believed only after a check.
+// Reading single-step test files: the MOO format, version 1.1, as the SingleStepTests project publishes it for the
+// 8088, 8086, V20, 286 and 386; plain or gzip'd. Everything in a file is hostile: a length is believed only after a
+// check.
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +50,8 @@ struct MooByte {
 
 struct MooState {
   MooRegs regs;
+  MooRegs masks;          // the defined bits, where some are not (RMSK, RM32)
+  bool shutdown = false;  // instead of registers
   std::vector<MooByte> ram;
 };
 
@@ -57,10 +61,12 @@ struct MooTest {
   std::vector<u8> bytes;
   MooState initial, final;
   std::optional<u8> exception;
+  std::string hash;  // in hexadecimal digits, or empty
 };
 
 struct MooFile {
   std::string cpu;  // as in the file: C286, 386E, 8088…
+  MooRegs masks;    // of every test
   std::vector<MooTest> tests;
 };
 
@@ -76,5 +82,8 @@ class FlagMasks {
  private:
   std::vector<std::pair<std::string, u32>> masks_;  // "80.4" or "27"
 };
+
+// The hashes of tests that were found bad, from revocation_list.txt beside the files or above them.
+std::set<std::string> revoked_tests(const std::string& folder);
 
 }  // namespace umbra
