@@ -57,6 +57,7 @@ struct BlockKey {
   u32 eip = 0;
   u32 cs_limit = 0;
   Mode mode;
+  u32 copy = 0;  // several address spaces have one each (views.h)
   auto operator<=>(const BlockKey&) const = default;
   CodeSize size() const { return mode.code_32() ? CodeSize::k32 : CodeSize::k16; }
   u32 eip_mask() const { return mode.code_32() ? 0xffffffff : 0xffff; }
@@ -115,9 +116,10 @@ static_assert(sizeof(Relocation) == 2);
 // A direct transfer out of the block: a rel32 in the block's code. It leads to a cold path of its own, which asks the
 // engine to point it at the target, until that has been done.
 struct Exit {
-  u32 rel32 = 0;  // offset of the four bytes
-  u32 cold = 0;   // offset of the question to the engine in the cold path
+  u16 rel32 = 0;  // offset of the four bytes
+  u16 cold = 0;   // offset of the question to the engine in the cold path
   u32 eip = 0;
+  u32 to = 0;            // the number + 1 of the block that it is linked to
   bool poll = false;     // a backward transfer enters through the poll
   bool fpu = false;      // the guest's x87 and SSE state is in the host's units
   bool far = false;      // out of the block's page (views.h)
@@ -125,6 +127,7 @@ struct Exit {
   Exit* next = nullptr;  // the next one that leads to the same block
   Block* from = nullptr;
 };
+static_assert(sizeof(Exit) == 32);
 
 // Position-independent code learns where it is by calling a function that loads its return address. Such a *locator*
 // is two instructions, MOV reg,[ESP] and RET, and most functions of i386 libraries begin with a call of one.

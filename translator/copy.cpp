@@ -73,12 +73,14 @@ Block& Translator::copy_one(const Block& from, const BlockKey& page) {
   const u32 offset = from.key.linear & kPageMask;
   block.key.linear = page.linear + offset;
   block.key.eip = page.eip + offset;
+  block.key.copy = page.copy;
   block.incoming = nullptr;
   block.first_exit = exits_.used();
   block.exits = exits_.take(block.exit_count);
   std::copy_n(from.exits, block.exit_count, block.exits);
   for (Exit& exit : std::span(block.exits, block.exit_count)) {
     exit.eip += block.key.eip - from.key.eip;
+    exit.to = 0;
     exit.next = nullptr;
     exit.from = &block;
   }
@@ -102,8 +104,7 @@ void Translator::link_inside(std::span<Block> blocks) {
       if (to == 0) continue;
       const Block& target = blocks_[to - 1];
       if (target.crosses() || target.key != target_key(exit) || !leads_on(exit, target)) continue;
-      backend_->chain(exit, target);
-      exit.next = std::exchange(blocks_[to - 1].incoming, &exit);
+      point(exit, blocks_[to - 1]);
     }
 }
 

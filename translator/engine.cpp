@@ -118,7 +118,8 @@ u8* Translator::find_code() {
   const Linear linear(cpu.s.seg[kCs].base + eip);
   const Walk walk = umbra::walk(memory_, cpu.mmu.state(), linear, Access::kExecute, mode.user());
   if (!walk.ok) return nullptr;
-  const BlockKey key{memory_.wrap(walk.address).value, linear.value, eip, cpu.s.seg[kCs].limit, mode};
+  BlockKey key{memory_.wrap(walk.address).value, linear.value, eip, cpu.s.seg[kCs].limit, mode};
+  key.copy = choose_copy(table, key);
   Block* block = by_key_.find(key);
   if (block == nullptr) block = translate(key);
   if (block == nullptr) return nullptr;
@@ -151,6 +152,7 @@ void Translator::flush_now() {
   sites_.clear();
   for (Missed& m : missed_) m.number = ~u32{0};
   cache_->reset(stub_bytes_);
+  copies_apart_ = 0;
 }
 
 void Translator::code_written(u64 page, u32 offset, u32 size) {
@@ -174,6 +176,7 @@ void Translator::kill(Block& block) {
   while (block.incoming != nullptr) {
     Exit& exit = *block.incoming;
     block.incoming = exit.next;
+    exit.to = 0;
     if (exit.from->valid) backend_->unchain(exit);
   }
   by_key_.erase(block);

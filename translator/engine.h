@@ -109,6 +109,9 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   bool leads_on(const Exit& exit, const Block& to) const;  // where it is pointed when it is linked
   Block* follow(const Exit& exit);
   void link(Exit& exit, Block& to);
+  void point(Exit& exit, Block& to);
+  u32 choose_copy(const DispatchTable& table, const BlockKey& key) const;
+  void unlink_out(const View& view, bool for_good);
   void adopt(const Block& block, const DispatchTable& table);
   void unlink_dropped();
   Site& site(u32 number);
@@ -181,6 +184,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   };
   std::array<Missed, 1024> missed_;
   u32 stub_bytes_ = 0;
+  u32 copies_apart_ = 0;  // bytes of code that is there because several run it (views.h)
   bool windows_ = false;
 };
 

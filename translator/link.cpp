@@ -101,11 +101,12 @@ DispatchTable::CodePage& DispatchTable::page(Linear linear, const Walk& walk, bo
   return pages_[at->second];
 }
 
-void DispatchTable::drop(std::size_t index, const Views& views, std::vector<u32>& dropped) {
+void DispatchTable::drop(std::size_t index, Views& views, std::vector<u32>& dropped) {
   CodePage& page = pages_[index];
   if (page.view != kNoView) {
     const View& view = views[page.view];
     for (const Seat& seat : view.seats) wipe(view.page.eip + seat.offset);
+    views.leave(page.view, number_);
     dropped.push_back(page.view);
   }
   const u32 first = (page.page << kPageBits) - key_.cs_base;
@@ -126,7 +127,7 @@ void DispatchTable::drop(std::size_t index, const Views& views, std::vector<u32>
 
 // Of all pages, or of those without G.
 template <class Keep>
-u32 DispatchTable::keep_pages(bool all, const Views& views, std::vector<u32>& dropped, Keep keep) {
+u32 DispatchTable::keep_pages(bool all, Views& views, std::vector<u32>& dropped, Keep keep) {
   u32 count = 0;
   for (std::size_t i = 0; i < (all ? pages_.size() : local_pages_);) {
     if (keep(pages_[i])) {
@@ -139,9 +140,12 @@ u32 DispatchTable::keep_pages(bool all, const Views& views, std::vector<u32>& dr
   return count;
 }
 
-void DispatchTable::drop_all(std::vector<u32>& dropped) {
-  for (const CodePage& page : pages_)
-    if (page.view != kNoView) dropped.push_back(page.view);
+void DispatchTable::drop_all(Views& views, std::vector<u32>& dropped) {
+  for (const CodePage& page : pages_) {
+    if (page.view == kNoView) continue;
+    views.leave(page.view, number_);
+    dropped.push_back(page.view);
+  }
   clear_all();
 }
 
@@ -180,6 +184,8 @@ void DispatchTables::drop_oldest() {
   for (auto it = spaces_.begin(); it != spaces_.end(); ++it)
     if (it->second->last_used_ < oldest->second->last_used_) oldest = it;
   std::replace(recent_.begin(), recent_.end(), oldest->second.get(), static_cast<DispatchTable*>(nullptr));
+  for (const DispatchTable::CodePage& page : oldest->second->pages_)
+    if (page.view != DispatchTable::kNoView) views_.leave(page.view, oldest->second->number());
   spaces_.erase(oldest);
 }
 
@@ -188,7 +194,7 @@ DispatchTable& DispatchTables::select(const DispatchKey& key, CodeSize size, Mmu
     current_ = &find(key, size);
     current_->last_used_ = ++clock_;
   }
-  if (current_->wastes()) current_->drop_all(dropped_);
+  if (current_->wastes()) current_->drop_all(views_, dropped_);
   if (key.own()) {
     if (current_->code_version_ != mmu.code_version()) validate_own(*current_, mmu);
   } else {

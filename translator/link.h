@@ -48,12 +48,16 @@ class DispatchTable {
   const u32* table() const { return table_; }
   // A page that is read before it is written to costs the host two faults, here and in wipe().
   u32 entry(u32 eip) const { return is_resident(host_page(eip)) ? table_[eip & mask_] : 0; }
+  static constexpr u32 kNoView = ~u32{0};
+  u32 view(Linear linear) const {  // whose blocks have entries
+    const auto found = index_.find(page_of(linear));
+    return found == index_.end() ? kNoView : pages_[found->second].view;
+  }
   void clear_all();
   std::size_t resident_bytes() const { return resident_ * kPageSize; }
 
  private:
   friend class DispatchTables;
-  static constexpr u32 kNoView = ~u32{0};
   struct CodePage {
     u32 page = 0;   // linear
     u8 levels = 0;  // entries of the guest's tables on the way: 0 with paging off
@@ -73,10 +77,10 @@ class DispatchTable {
   bool wastes() const;
   CodePage& page(Linear linear, const Walk& walk, bool& fresh);
   // Views whose entries went are noted in `dropped`.
-  void drop(std::size_t index, const Views& views, std::vector<u32>& dropped);
-  void drop_all(std::vector<u32>& dropped);
+  void drop(std::size_t index, Views& views, std::vector<u32>& dropped);
+  void drop_all(Views& views, std::vector<u32>& dropped);
   template <class Keep>
-  u32 keep_pages(bool all, const Views& views, std::vector<u32>& dropped, Keep keep);
+  u32 keep_pages(bool all, Views& views, std::vector<u32>& dropped, Keep keep);
 
   DispatchKey key_;
   u64 number_;
@@ -95,7 +99,7 @@ class DispatchTable {
 
 class DispatchTables {
  public:
-  explicit DispatchTables(const Views& views) : views_(views) {}
+  explicit DispatchTables(Views& views) : views_(views) {}
   // The table of this key, without an entry that is not true any more.
   DispatchTable& select(const DispatchKey& key, CodeSize size, Mmu& mmu);
   // The same when it was selected lately and nothing has happened since that it must be checked for; else null.
@@ -151,7 +155,7 @@ class DispatchTables {
   void validate_own(DispatchTable& table, Mmu& mmu);
   void validate_shared(DispatchTable& table, Mmu& mmu);
 
-  const Views& views_;
+  Views& views_;
   std::unordered_map<DispatchKey, std::unique_ptr<DispatchTable>, Hash> spaces_;
   std::array<DispatchTable*, 64> recent_{};  // by hash
   DispatchTable* current_ = nullptr;

@@ -35,6 +35,9 @@ std::vector<Named> totals(const Statistics& s) {
           {"guest_faults", s.guest_faults},
           {"code_writes", s.code_writes},
           {"invalidated_blocks", s.invalidated_blocks},
+          {"far_links", s.far_links},
+          {"views_copied", s.views_copied},
+          {"views_shared", s.views_shared},
           {"flushes", s.flushes},
           {"interpreted", s.interpreted},
           {"callouts_made", s.callouts_made}};

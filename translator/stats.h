@@ -35,7 +35,10 @@ struct Statistics {
   u64 window_blocks = 0;
   u64 guest_faults = 0;  // exceptions delivered
   u64 invalidated_blocks = 0;
-  u64 code_writes = 0;  // stores to pages that hold code
+  u64 code_writes = 0;   // stores to pages that hold code
+  u64 far_links = 0;     // exits pointed at another page
+  u64 views_copied = 0;  // pages given to another program that runs for long (views.h)
+  u64 views_shared = 0;  // that lost their links to other pages
   u64 flushes = 0;
   u64 interpreted = 0;    // instructions given to the interpreter
   u64 callouts_made = 0;  // instructions translated into callouts

@@ -135,6 +135,7 @@ void Translator::add(Block& block) {
   stats_.guest_insns += block.count;
   stats_.guest_bytes += block.guest_size;
   stats_.host_bytes += block.host_size;
+  if (block.key.copy != 0) copies_apart_ += block.host_size;
 }
 
 // Inside a page the mapping that brought us here holds as well; for others see views.h. Exits are linked when they are
@@ -195,14 +196,22 @@ void Translator::link(Exit& exit, Block& to) {
   if (!options_.chain) return backend_->give_up(exit);
   // An interrupt may have come between, or a change of mode.
   BlockKey key = target_key(exit);
-  if (exit.far) key.phys = to.key.phys;
+  if (exit.far) key.phys = to.key.phys, key.copy = to.key.copy;
   if (to.key != key) return;
   if (to.crosses() || !leads_on(exit, to) || (exit.far && views_[from.view].owner != spaces_.current()->number()))
     return backend_->give_up(exit);
-  if (exit.far) views_[to.view].far_targets.push_back(to.id);
+  if (exit.far) {
+    views_[to.view].far_targets.push_back(to.id);
+    ++stats_.far_links;
+  }
+  point(exit, to);
+}
+
+void Translator::point(Exit& exit, Block& to) {
+  CHECK(exit.to == 0);
   backend_->chain(exit, to);
-  exit.next = to.incoming;
-  to.incoming = &exit;
+  exit.to = to.id + 1;
+  exit.next = std::exchange(to.incoming, &exit);
 }
 
 // The instruction that missed. Its block is alive, so its bytes are what they were.

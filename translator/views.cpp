@@ -67,25 +67,71 @@ void Views::kill(const Block& block) {
     }
 }
 
+u32 Views::choose(const BlockKey& key, u64 table, bool may_copy) const {
+  constexpr u32 kMostCopies = 64, kNone = ~u32{0};
+  u32 vacant = kNone, shared = 0;
+  BlockKey k = page(key);
+  for (k.copy = 0; k.copy < kMostCopies; ++k.copy) {
+    const auto found = by_page_.find(k);
+    if (found == by_page_.end()) {
+      if (vacant == kNone && (may_copy || k.copy == 0)) vacant = k.copy;
+      break;
+    }
+    const View& view = views_[found->second];
+    if (view.owner == table) return k.copy;
+    if (view.owner == View::kShared) shared = k.copy;
+    if (vacant == kNone && (view.left || view.owner == View::kNobody)) vacant = k.copy;
+  }
+  return vacant != kNone ? vacant : shared;
+}
+
 void Views::clear() {
   views_.clear();
   by_page_.clear();
   families_.clear();
 }
 
-// The exits stay in the lists of their targets, whose death unchains them once more.
+// Of the code in this page: what the table runs already, or else what it had better run.
+u32 Translator::choose_copy(const DispatchTable& table, const BlockKey& key) const {
+  if (!key.mode.window()) return 0;
+  if (const u32 known = table.view(Linear(key.linear)); known != DispatchTable::kNoView) {
+    BlockKey page = Views::page(key);
+    page.copy = views_[known].page.copy;
+    if (views_[known].page == page) return page.copy;
+  }
+  // Programs may be too many to have all of the code cache's room for copies.
+  return views_.choose(key, table.number(), copies_apart_ < cache_->size() / 2);
+}
+
+// What an earlier owner linked is true for its table alone.
 void Translator::adopt(const Block& block, const DispatchTable& table) {
   View& view = views_[block.view];
-  if (view.owner == table.number() || view.owner == View::kShared) return;
-  const bool fresh = view.owner == View::kNobody;
-  view.owner = fresh ? table.number() : View::kShared;
-  if (fresh) return;
+  if (view.owner == View::kShared) return;
+  if (view.owner == View::kNobody) {
+    view.owner = table.number();
+    stats_.views_copied += view.page.copy != 0;
+  } else if (view.owner != table.number()) {
+    unlink_out(view, !view.left);
+    stats_.views_shared += !view.left;
+    view.owner = view.left ? table.number() : View::kShared;
+  }
+  view.left = false;
+}
+
+// Undoes the links to other pages, for good or to be made again.
+void Translator::unlink_out(const View& view, bool for_good) {
   for (const Start& start : view.blocks) {
-    const Block& other = blocks_[start.block];
-    for (const Exit& exit : std::span(other.exits, other.exit_count)) {
+    const Block& block = blocks_[start.block];
+    for (Exit& exit : std::span(block.exits, block.exit_count)) {
       if (!exit.far) continue;
-      backend_->unchain(exit);
-      backend_->give_up(exit);
+      if (exit.to != 0) {
+        Exit** at = &blocks_[exit.to - 1].incoming;
+        while (*at != &exit) at = &(*at)->next;
+        *at = exit.next;
+        exit.to = 0;
+        backend_->unchain(exit);
+      }
+      if (for_good) backend_->give_up(exit);
     }
   }
 }
@@ -101,6 +147,7 @@ void Translator::unlink_dropped() {
           continue;
         }
         *at = exit.next;
+        exit.to = 0;
         if (exit.from->valid) backend_->unchain(exit);
       }
     }

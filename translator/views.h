@@ -11,9 +11,14 @@
 //
 // Views also say which code may link to other pages. A link out of a page skips the dispatch table, and with it the
 // table's promise that the target's linear page still maps what the target was translated from. It is kept by others:
-// code that may link runs under one table only, the first that adopted its view, and when that table drops the
-// target's page, links to there are undone. As soon as another table runs the view's code, too (a forked process, a
-// program that is not relocated), its links out go.
+// code that may link runs under one table only, its view's owner, and when that table drops the target's page, links
+// to there are undone.
+//
+// Another table that comes to the same code (a forked process, a program that is not relocated) gets a view of its own
+// if its program has been seen to run for long, which is when it earns its window (Mode::window): several *copies* of a
+// view may be there, each with its owner. Programs that come and go, as a shell's children between fork and exec, are
+// not worth that: all run one view, which thereby becomes shared and loses its links out. An owner that drops the page,
+// or dies, leaves the view to whoever comes next.
 #pragma once
 
 #include <deque>
@@ -41,6 +46,7 @@ struct View {
   static constexpr u64 kNobody = 0, kShared = ~u64{0};
   BlockKey page;              // of a block that would begin where the page does
   u64 owner = kNobody;        // number of the dispatch table
+  bool left = false;          // which has dropped the page: what it linked is still there
   std::vector<Start> blocks;  // that live
   std::vector<Seat> seats;
   u32 dead = 0;                  // of the seats, perhaps more than are
@@ -62,6 +68,9 @@ class Views {
   // Dispatch leads to the block, whose code lies at `code`.
   void enter(Block& block, u32 code);
   void kill(const Block& block);
+  // Which copy of the view a table is to run that has none in use.
+  u32 choose(const BlockKey& key, u64 table, bool may_copy) const;
+  void leave(u32 view, u64 table) { views_[view].left |= views_[view].owner == table; }
   bool has_room() const { return views_.size() < 1u << 18; }
   void clear();
 
@@ -69,10 +78,11 @@ class Views {
   // Of the keys of pages.
   struct Whole {
     std::size_t operator()(const BlockKey& k) const {
-      return (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f;
+      return (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f ^
+             k.copy * 0x165667b19e3779f9;
     }
   };
-  // All but where it lies.
+  // All but where it lies and whose it is.
   struct Physical {
     std::size_t operator()(const BlockKey& k) const {
       return k.phys * 0x9e3779b97f4a7c15 ^ k.mode.bits() * 0xc2b2ae3d27d4eb4f;

@@ -22,6 +22,7 @@ static const struct {
   const char *before, *command;
 } workloads[] = {
     {"fork_exec", run_fork_exec, 0, 0},
+    {"workers", run_workers, 0, 0},
     {"pipe", run_pipe, 0, 0},
     {"syscall", run_syscall, 0, 0},
     {"mmap", run_mmap, 0, 0},

@@ -21,6 +21,7 @@ uint32_t run_fft_x87(unsigned scale);
 uint32_t run_fft_sse2(unsigned scale);
 
 uint32_t run_fork_exec(unsigned scale);
+uint32_t run_workers(unsigned scale);
 uint32_t run_pipe(unsigned scale);
 uint32_t run_syscall(unsigned scale);
 uint32_t run_mmap(unsigned scale);
