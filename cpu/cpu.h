@@ -140,6 +140,7 @@ class Cpu {
   void note_access(Linear a, u32 size, bool write);
   void note_port(u16 port, u32 size);
   void set_dr7(u32 value);
+  void icebp();                    // INT1
   u32 debug_register(unsigned n);  // MOV DR, with its checks
   void set_debug_register(unsigned n, u32 value);
 

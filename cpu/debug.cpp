@@ -42,8 +42,12 @@ u32 met(const CpuState& s, u32 address, u32 size, Kind kind, Kind other) {
   return enabled != 0 ? all : 0;
 }
 
+// The processor overwrites B0 to B3 at each debug exception; the rest it only ever sets ("certain debug exceptions may
+// clear bits 0-3", SDM vol. 3 section 17.2.3).
+void report(CpuState& s, u32 bits) { s.dr[6] = (s.dr[6] & ~u32{15}) | bits; }
+
 void debug_trap(Cpu& cpu, u32 bits) {
-  cpu.s.dr[6] |= bits;
+  report(cpu.s, bits);
   cpu.interrupt(kDebug, Cpu::Source::kException);
 }
 
@@ -99,7 +103,7 @@ void Cpu::check_debug_register(unsigned& n) {
   }
   if (s.cpl != 0) fault(kGeneralProtection, 0);
   if ((s.dr[7] & dr7::kGd) != 0) {
-    s.dr[6] |= dr6::kBd;
+    report(s, dr6::kBd);
     fault(kDebug);
   }
 }
@@ -134,6 +138,13 @@ void Cpu::end_of_insn_traps() {
   const u32 bits = s.pending_debug;
   s.pending_debug = 0;
   debug_trap(*this, bits);
+}
+
+// INT1 is no condition that DR6 knows; a data breakpoint that MOV SS held back is reported along with it.
+void Cpu::icebp() {
+  if (const u32 held = s.pending_debug & 15; held != 0) report(s, held);
+  s.pending_debug = 0;
+  interrupt(kDebug, Source::kIcebp);
 }
 
 void Cpu::note_access(Linear a, u32 size, bool write) {

@@ -50,7 +50,7 @@ Handler int3(const Insn&) {
 }
 
 Handler int1(const Insn&) {
-  return [](Cpu& cpu, const Insn&) { cpu.interrupt(kDebug, Cpu::Source::kIcebp); };
+  return [](Cpu& cpu, const Insn&) { cpu.icebp(); };
 }
 
 Handler into(const Insn&) {

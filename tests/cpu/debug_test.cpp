@@ -184,6 +184,32 @@ TEST_CASE("A data breakpoint met by MOV SS waits for the next instruction") {
   CHECK((b.cpu.s.dr[6] & 1) != 0);
 }
 
+TEST_CASE("B0 to B3 show the last debug exception only, the other bits of DR6 stay") {
+  Bench b;
+  b.protect();
+  b.cpu.s.r32(kEbx) = kData;
+  b.cpu.set_debug_register(6, dr6::kBs | dr6::kBd | 2);
+  arm(b, 2, kData, kWrite, 0);
+  b.insn({0x88, 0x03});
+  CHECK(b.step_to_handler().vector == 1);
+  CHECK(b.cpu.s.dr[6] == (dr6::kFixed | dr6::kBs | dr6::kBd | 4));
+}
+
+TEST_CASE("INT1 takes along the data breakpoint that MOV SS held back") {
+  Bench b;
+  b.protect();
+  b.put(kData, kData0);
+  b.cpu.s.r32(kEbx) = kData;
+  arm(b, 0, kData, kAccess, 0);
+  b.bytes(kCode, {0x8e, 0x13, 0xf1, 0x90});
+  CHECK(b.step_to_handler().vector == -1);
+  const Arrival a = b.step_to_handler();
+  CHECK(a.vector == 1);
+  CHECK(a.eip == kCode + 3);
+  CHECK(b.cpu.s.dr[6] == (dr6::kFixed | 1));
+  CHECK(b.cpu.s.pending_debug == 0);
+}
+
 TEST_CASE("I/O breakpoints need CR4.DE") {
   for (const bool de : {false, true}) {
     Bench b;
