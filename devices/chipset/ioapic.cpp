@@ -40,7 +40,8 @@ void IoApic::set_line(unsigned pin, bool level) {
   if (pin >= kPins) return;
   const bool rising = level && !bit(r_.lines, pin);
   r_.lines = with_bit(r_.lines, pin, level);
-  if (rising && (r_.redirection[pin] & kLevel) == 0) r_.pending = with_bit(r_.pending, pin, true);
+  // 82093AA, "Interrupt Mask": edges at a masked pin are neither delivered nor held.
+  if (rising && (r_.redirection[pin] & (kLevel | kMasked)) == 0) r_.pending = with_bit(r_.pending, pin, true);
   if (level) service(pin);
 }
 

@@ -47,7 +47,8 @@ void LocalApic::state(Archive& a) {
   a("enabled", r_.enabled)("id", r_.id)("tpr", r_.tpr)("ldr", r_.ldr)("dfr", r_.dfr)("svr", r_.svr);
   a("isr", r_.isr)("tmr", r_.tmr)("irr", r_.irr)("esr", r_.esr)("esr_pending", r_.esr_pending);
   a("icr_low", r_.icr_low)("icr_high", r_.icr_high)("lvt", r_.lvt)("initial_count", r_.initial_count);
-  a("divide", r_.divide)("timer_start", r_.timer_start)("lint0", r_.lint0)("lint1", r_.lint1)("extint", r_.extint);
+  a("divide", r_.divide)("timer_start", r_.timer_start)("start_count", r_.start_count);
+  a("lint0", r_.lint0)("lint1", r_.lint1)("extint", r_.extint);
   a("timer", timer_);
   if (a.loading() && !a.failed()) update();
 }
@@ -197,37 +198,42 @@ void LocalApic::send_ipi() {
 
 unsigned LocalApic::timer_shift() const { return (((r_.divide & 3) | (r_.divide >> 1 & 4)) + 1) & 7; }
 
-u64 LocalApic::timer_period() const { return u64{r_.initial_count} << timer_shift(); }
+u64 LocalApic::ticks(u32 counts) const { return u64{counts} << timer_shift(); }
 
 u32 LocalApic::current_count() const {
-  if (r_.initial_count == 0) return 0;
+  if (r_.initial_count == 0 || r_.start_count == 0) return 0;
   const u64 now = clock_.now();
   const u64 elapsed = (now - std::min(now, r_.timer_start)) >> timer_shift();
-  if ((r_.lvt[kTimer] & kPeriodic) != 0) return r_.initial_count - static_cast<u32>(elapsed % r_.initial_count);
-  return elapsed >= r_.initial_count ? 0 : r_.initial_count - static_cast<u32>(elapsed);
+  if (elapsed < r_.start_count) return r_.start_count - static_cast<u32>(elapsed);
+  if ((r_.lvt[kTimer] & kPeriodic) == 0) return 0;
+  return r_.initial_count - static_cast<u32>((elapsed - r_.start_count) % r_.initial_count);
+}
+
+void LocalApic::count_from(u32 count) {
+  r_.timer_start = clock_.now();
+  r_.start_count = count;
 }
 
 void LocalApic::schedule_timer() {
-  if (r_.initial_count == 0 || (r_.lvt[kTimer] & kMasked) != 0) return timer_.stop();
-  const u64 period = timer_period();
+  if (r_.initial_count == 0 || r_.start_count == 0 || (r_.lvt[kTimer] & kMasked) != 0) return timer_.stop();
+  const u64 first = r_.timer_start + ticks(r_.start_count);
   const u64 now = clock_.now();
-  const u64 passed = now - std::min(now, r_.timer_start);
-  if ((r_.lvt[kTimer] & kPeriodic) == 0) {
-    if (passed >= period)
-      timer_.stop();
-    else
-      timer_.at(r_.timer_start + period);
-    return;
-  }
-  timer_.at(r_.timer_start + (passed / period + 1) * period);
+  const u64 period = ticks(r_.initial_count);
+  if (now < first)
+    timer_.at(first);
+  else if ((r_.lvt[kTimer] & kPeriodic) == 0)
+    timer_.stop();
+  else
+    timer_.at(first + ((now - first) / period + 1) * period);
 }
 
 void LocalApic::timer_expired() {
   fire_lvt(kTimer);
   if ((r_.lvt[kTimer] & kPeriodic) == 0 || r_.initial_count == 0) return;
-  const u64 period = timer_period();
+  const u64 period = ticks(r_.initial_count);
   const u64 now = clock_.now();
-  r_.timer_start += period;
+  r_.timer_start += ticks(r_.start_count);
+  r_.start_count = r_.initial_count;
   if (now > r_.timer_start && now - r_.timer_start > kCatchUpLimit)
     r_.timer_start += (now - r_.timer_start) / period * period;
   const u64 due = r_.timer_start + period;
@@ -235,14 +241,12 @@ void LocalApic::timer_expired() {
 }
 
 void LocalApic::write_lvt(Lvt entry, u32 value) {
-  const bool was_periodic = (r_.lvt[kTimer] & kPeriodic) != 0;
+  const u32 count = current_count();
+  const bool new_mode = entry == kTimer && ((r_.lvt[kTimer] ^ value) & kPeriodic) != 0;
   r_.lvt[entry] = value & kLvtWritable[entry];
   if (!software_enabled()) r_.lvt[entry] |= kMasked;
-  if (entry == kTimer) {
-    if (was_periodic != ((value & kPeriodic) != 0) && r_.initial_count != 0 && timer_.armed())
-      r_.timer_start = clock_.now();
-    schedule_timer();
-  }
+  if (new_mode) count_from(count);
+  if (entry == kTimer) schedule_timer();
   update();
 }
 
@@ -331,14 +335,16 @@ void LocalApic::write(u32 offset, u32 value, unsigned) {
       break;
     case 0x38:
       r_.initial_count = value;
-      r_.timer_start = clock_.now();
+      count_from(value);
       schedule_timer();
       break;
-    case 0x3e:
+    case 0x3e: {
+      const u32 count = current_count();
       r_.divide = value & 0x0b;
-      if (r_.initial_count != 0 && timer_.armed()) r_.timer_start = clock_.now();
+      count_from(count);
       schedule_timer();
       break;
+    }
     default:
       if (reg >= 0x32 && reg < 0x38)
         write_lvt(static_cast<Lvt>(reg - 0x32), value);

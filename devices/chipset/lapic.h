@@ -59,7 +59,8 @@ class LocalApic final : public Device, public BusTarget {
     u32 icr_low = 0, icr_high = 0;
     std::array<u32, 6> lvt{};  // timer, thermal, performance, LINT0, LINT1, error
     u32 initial_count = 0, divide = 0;
-    u64 timer_start = 0;  // machine time at which the count was loaded
+    u64 timer_start = 0;  // machine time at which the count was start_count
+    u32 start_count = 0;  // 0: it has run out, and a change of the mode does not bring it back
     bool lint0 = false, lint1 = false, extint = false;
   };
   const Regs& regs() const { return r_; }
@@ -74,8 +75,9 @@ class LocalApic final : public Device, public BusTarget {
   void send_ipi();
   void fire_lvt(Lvt entry);
   unsigned timer_shift() const;
-  u64 timer_period() const;
+  u64 ticks(u32 counts) const;
   u32 current_count() const;
+  void count_from(u32 count);
   void timer_expired();
   void schedule_timer();
   void write_lvt(Lvt entry, u32 value);

@@ -70,12 +70,14 @@ TEST_CASE("A level-triggered line keeps its remote IRR until the EOI, and asks a
   CHECK((a.redirection(10) & 0x4000) == 0);
 }
 
-TEST_CASE("Masked pins: edges wait, levels are looked at when unmasked") {
+TEST_CASE("Masked pins: edges are lost, levels are looked at when unmasked") {
   Apics a;
   a.redirect(5, 0x10000 | 0x55);
   a.pulse(5);
   CHECK_FALSE(a.lapic.has_vector());
   a.redirect(5, 0x55);
+  CHECK_FALSE(a.lapic.has_vector());
+  a.pulse(5);
   CHECK(a.lapic.acknowledge() == 0x55);
   a.redirect(11, 0x10000 | 0x8000 | 0x66);
   a.ioapic.set_line(11, true);
@@ -159,6 +161,37 @@ TEST_CASE("The APIC timer: one shot, periodic, divided, masked") {
   a.out(0x320, 0x30041);
   a.run(100000);
   CHECK_FALSE(a.lapic.has_vector());
+}
+
+TEST_CASE("The APIC timer's count goes on when mode or divider change, and what has run out stays at zero") {
+  Apics a;
+  a.out(0x3e0, 0x0b);
+  a.out(0x320, 0x40);
+  a.out(0x380, 1000);
+  a.run(600);
+  a.out(0x320, 0x20040);  // one shot to periodic
+  CHECK(a.in(0x390) == 400);
+  a.run(400);
+  CHECK(a.lapic.acknowledge() == 0x40);
+  a.eoi();
+  a.run(300);
+  CHECK(a.in(0x390) == 700);
+  a.out(0x320, 0x40);  // and back
+  CHECK(a.in(0x390) == 700);
+  a.out(0x3e0, 0x00);  // by two
+  CHECK(a.in(0x390) == 700);
+  a.run(1000);
+  CHECK(a.in(0x390) == 200);
+  CHECK_FALSE(a.lapic.has_vector());
+  a.run(400);
+  CHECK(a.in(0x390) == 0);
+  CHECK(a.lapic.acknowledge() == 0x40);
+  a.eoi();
+  a.out(0x320, 0x20040);
+  a.run(10000);
+  CHECK(a.in(0x390) == 0);
+  CHECK_FALSE(a.lapic.has_vector());
+  CHECK(a.in(0x380) == 1000);
 }
 
 TEST_CASE("Disabled by software, the APIC takes no interrupts and masks its entries") {
