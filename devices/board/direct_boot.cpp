@@ -165,7 +165,7 @@ Result<DirectBoot> load_linux(std::vector<u8> image, const std::string& path, co
 // --- Multiboot 1 -----------------------------------------------------------------------------------------------------
 
 constexpr u32 kMultibootMagic = 0x1badb002;
-constexpr u32 kMultibootInformation = 0x9000;
+constexpr u32 kMultibootInformation = 0x9000, kEndOfLow = 0xa0000;
 
 std::optional<u32> multiboot_header(const std::vector<u8>& image) {
   const std::size_t end = std::min<std::size_t>(image.size(), 8192);
@@ -240,9 +240,6 @@ Result<DirectBoot> load_multiboot(const std::vector<u8>& image, u32 header, cons
   if (!loaded) return loaded.take_error();
   u64 at = align_up<u64>(loaded->end, 4096);
 
-  // The information structure, then what it points to.
-  std::vector<u8> info(120);
-  const auto here = [&] { return kMultibootInformation + static_cast<u32>(info.size()); };
   struct Module {
     u64 start, end;
     std::string line;
@@ -258,6 +255,14 @@ Result<DirectBoot> load_multiboot(const std::vector<u8>& image, u32 header, cons
   }
   if (at > ram - kFirmwareTop)
     return Error{"the kernel '" + path + "' and its modules do not fit in memory; give more with -m"};
+
+  // The information structure, then what it points to. A kernel that takes low memory itself finds it behind all else.
+  const bool taken = std::any_of(loaded->pieces.begin(), loaded->pieces.end(), [](const Piece& piece) {
+    return piece.address < kEndOfLow && piece.address + piece.bytes.size() > kMultibootInformation;
+  });
+  const u32 information = taken ? static_cast<u32>(at) : kMultibootInformation;
+  std::vector<u8> info(120);
+  const auto here = [&] { return information + static_cast<u32>(info.size()); };
   constexpr u32 kMemory = 1, kBootDevice = 2, kCommandLine = 4, kModules = 8, kMemoryMap = 64, kLoaderName = 512;
   put(info, 0, kMemory | kBootDevice | kCommandLine | kModules | kMemoryMap | kLoaderName, 4);
   put(info, 4, 639, 4);
@@ -302,8 +307,8 @@ Result<DirectBoot> load_multiboot(const std::vector<u8>& image, u32 header, cons
     put(info, entry + 20, range.type, 4);
   }
   put(info, 44, static_cast<u32>(std::size(map)) * 24, 4);
-  loaded->pieces.push_back({kMultibootInformation, std::move(info)});
-  return build(loaded->entry, kMultibootInformation, std::move(loaded->pieces));
+  loaded->pieces.push_back({information, std::move(info)});
+  return build(loaded->entry, information, std::move(loaded->pieces));
 }
 
 }  // namespace

@@ -55,17 +55,17 @@ Bytes linux_kernel() {
 constexpr u32 kLoadAt = 0x200000;
 
 // A flat Multiboot kernel that says its command line, then the first module's first byte, and exits.
-Bytes multiboot_kernel() {
+Bytes multiboot_kernel(u32 load_at = kLoadAt, u32 size = 0x1000) {
   constexpr u32 kFlags = 0x00010003;
   Bytes k(48);
   put(k, 0, 0x1badb002, 4);
   put(k, 4, kFlags, 4);
   put(k, 8, 0u - 0x1badb002 - kFlags, 4);
-  put(k, 12, kLoadAt, 4);
-  put(k, 16, kLoadAt, 4);
+  put(k, 12, load_at, 4);
+  put(k, 16, load_at, 4);
   put(k, 20, 0, 4);
-  put(k, 24, kLoadAt + 0x1000, 4);
-  put(k, 28, kLoadAt + 48, 4);
+  put(k, 24, load_at + size, 4);
+  put(k, 28, load_at + 48, 4);
   put(k, 48, Bytes{0x3d, 0x02, 0xb0, 0xad, 0x2b,              // cmp eax, 2badb002h
                    0x75, 0x27,                                // jne end
                    0x66, 0xba, 0xf8, 0x03,                    // mov dx, 3f8h
@@ -153,6 +153,22 @@ TEST_CASE("A Multiboot kernel gets its information structure and modules") {
     if (field(at + 4) == 0x100000 && field(at + 20) == 1) end_of_memory = field(at + 4) + field(at + 12);
   CHECK(end_of_memory > 0x100000);
   CHECK(field(information + 8) == (end_of_memory - 0x100000) / 1024);
+}
+
+TEST_CASE("A Multiboot kernel in low memory keeps all of it") {
+  constexpr u32 kAt = 0x8000, kSize = 0x6000;
+  TempFolder folder;
+  Bytes image = multiboot_kernel(kAt, kSize);
+  for (std::size_t at = image.size(); at < kSize; ++at) image.push_back(0x5a);
+  const std::string kernel = folder.write("kernel", text_of(image)), module = folder.write("module", "Q");
+  BoardRig rig(config_of(kernel, module, "low"));
+  INFO(rig.error);
+  REQUIRE(rig.machine != nullptr);
+  CHECK(rig.run_until([] { return false; }, 30) == kExitCode);
+  CHECK(rig.serial == kernel + " lowQ1");
+  std::vector<u8> memory(kSize);
+  rig.machine->memory().read(Phys(kAt), memory.data(), kSize);
+  CHECK(std::equal(memory.begin(), memory.end(), image.begin()));
 }
 
 TEST_CASE("What is no kernel, cut short, too large, or has too long a command line is refused in a sentence") {
