@@ -191,7 +191,7 @@ Interpreter::Block* Interpreter::build(Cpu& cpu, Linear linear, const Fetch& fet
     if (!decode_bound({fetch.host + at, kPageSize - at}, block.size, cpu.model, insn)) break;
     ++block.count;
     at += looked_at(insn, kPageSize - at);
-    if (closes_block(insn)) break;
+    if (closes_block(insn) || (info(insn.op).traits & trait::io) != 0) break;  // ports raise interrupts at once
   }
   if (block.count == 0) return build_crossing(cpu, linear, fetch);
   block.bytes = static_cast<u16>(at - start);
