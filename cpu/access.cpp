@@ -26,8 +26,7 @@ void Cpu::check_alignment(Linear a, unsigned size) {
 
 // The table's entry for the page of `a`, where it may be used: it grants what a walk would.
 u64 Cpu::addend(Linear a, Access access, bool user) const {
-  if (user != mmu.user()) return 0;
-  const ShadowTable& table = *mmu.table();
+  const ShadowTable& table = *mmu.table_of(user);
   return access == Access::kWrite ? table.store[page_of(a)] : table.load[page_of(a)];
 }
 

@@ -188,7 +188,7 @@ WindowFix Mmu::fix_fault(Linear a, bool write) {
     if (user_) expected_ = {vpn, slot_, write, true};
     return {WindowFix::Kind::kGuestFault, w.error_code};
   }
-  install(vpn, w);
+  install(vpn, w, user_);
   settle();
   if ((write ? table_->store[vpn] : table_->load[vpn]) != 0 && map_around(vpn, w)) return {WindowFix::Kind::kMapped};
   ++context_.stats.window_refused;
@@ -214,7 +214,7 @@ void Mmu::map_expected() {
   for (u32 i = 0; i < w.levels; ++i) {
     if ((w.entry[i] & pte::kAccessed) == 0) return;
   }
-  install(expected_.vpn, w);
+  install(expected_.vpn, w, user_);
   settle();
   if (table_->load[expected_.vpn] != 0 && map_around(expected_.vpn, w)) spend(1);
 }
@@ -234,7 +234,7 @@ bool Mmu::map_around(u32 vpn, const Walk& w) {
   if (window_->holds(vpn, table_->store[vpn] != 0)) return false;  // not this page's fault: do not come back for ever
   if (w.levels < 2) {
     if (window_ == global_window_.get()) global_large_.set(vpn >> 10);
-    fill_group(vpn & ~(kLargeRun - 1), kLargeRun, vpn, w);
+    fill_group(vpn & ~(kLargeRun - 1), kLargeRun, vpn, w, user_);
     return map_run(vpn);
   }
   if (!map_run(vpn)) return false;

@@ -174,6 +174,20 @@ void Mmu::watch(std::span<const u32> pages) {
 }
 
 Fill Mmu::fill(Linear a, Access access, bool user) {
+  if (const std::optional<Phys> address = known_device(a, access, user)) {
+    Fill f{};
+    f.kind = Fill::Kind::kDevice;
+    f.address = *address;
+    return f;
+  }
+  const Fill f = walk_and_fill(a, access, user);
+  if (f.kind == Fill::Kind::kDevice && access != Access::kExecute)
+    device_pages_[access == Access::kWrite][page_of(a) % kDevicePages] = {epoch_, f.address - page_offset(a),
+                                                                          page_of(a), user};
+  return f;
+}
+
+Fill Mmu::walk_and_fill(Linear a, Access access, bool user) {
   const Walk w = walk(memory_, state_, a, access, user);
   Fill f{};
   if (!w.ok) {
@@ -185,45 +199,45 @@ Fill Mmu::fill(Linear a, Access access, bool user) {
   f.address = memory_.wrap(w.address);
   f.host = memory_.host(f.address);
   f.kind = f.host != nullptr ? Fill::Kind::kRam : Fill::Kind::kDevice;
-  if (f.host != nullptr && user == user_) {
-    install(page_of(a), w);
+  if (f.host != nullptr) {
+    install(page_of(a), w, user);
     settle();
   }
   return f;
 }
 
-// Enters one page into the current table with the rights of the current privilege.
-void Mmu::install_page(u32 vpn, const Walk& walk, Phys page) {
+// Enters one page into the table of a privilege, with the rights of that.
+void Mmu::install_page(u32 vpn, const Walk& walk, Phys page, bool user) {
   const u8* host = memory_.host(page);
   if (host == nullptr || watched(vpn)) return;
   const u64 addend = reinterpret_cast<u64>(host) - (u64{vpn} << kPageBits);
-  const bool may_store = walk.dirty && (walk.writable || (!user_ && !write_protect(state_)));
+  const bool may_store = walk.dirty && (walk.writable || (!user && !write_protect(state_)));
   const bool direct = memory_.kind(page) == PhysicalMemory::Kind::kRam && !memory_.has_code(page_of(page));
-  space_->put(vpn, user_, addend, may_store && direct ? addend : 0);
+  space_->put(vpn, user, addend, may_store && direct ? addend : 0);
 }
 
 // `walk` is of `vpn`; the group lies in the same large page or in the flat space.
-void Mmu::fill_group(u32 first, u32 count, u32 vpn, const Walk& walk) {
+void Mmu::fill_group(u32 first, u32 count, u32 vpn, const Walk& walk, bool user) {
   for (u32 i = first; i < first + count; ++i) {
-    if (i == vpn || table_->load[i] != 0) continue;
-    install_page(i, walk, memory_.wrap(Phys((page_of(walk.address) + i - vpn) << kPageBits)));
+    if (i == vpn || space_->table(user)->load[i] != 0) continue;
+    install_page(i, walk, memory_.wrap(Phys((page_of(walk.address) + i - vpn) << kPageBits)), user);
     ++context_.stats.neighbours;
   }
 }
 
-void Mmu::install(u32 vpn, const Walk& w) {
+void Mmu::install(u32 vpn, const Walk& w, bool user) {
   ++context_.stats.fills;
   if (context_.stats.bytes > budget_) make_room();
   if (!space_->note(vpn, w)) return;
   const auto page_at = [&](u64 page) { return memory_.wrap(Phys(page << kPageBits)); };
-  install_page(vpn, w, page_at(page_of(w.address)));
+  install_page(vpn, w, page_at(page_of(w.address)), user);
   if (w.levels < 2) {
-    return fill_group(vpn & ~(kLargeGroup - 1), kLargeGroup, vpn, w);
+    return fill_group(vpn & ~(kLargeGroup - 1), kLargeGroup, vpn, w, user);
   }
-  space_->each_neighbour(vpn, user_, w, [&](u32 other, u64 pde, u64 pte) {
+  space_->each_neighbour(vpn, user, w, [&](u32 other, u64 pde, u64 pte) {
     const Walk near = leaf(state_, pde, pte);
-    if (!near.ok || (user_ && !near.user)) return;
-    install_page(other, near, page_at(page_of(near.address)));
+    if (!near.ok || (user && !near.user)) return;
+    install_page(other, near, page_at(page_of(near.address)), user);
     ++context_.stats.neighbours;
   });
 }

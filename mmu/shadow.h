@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bitset>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -88,9 +89,15 @@ class Mmu final : public LayoutWatcher {
   // looks for data breakpoints. At most four.
   void watch(std::span<const u32> pages);
 
-  // Walks, sets A and D, fills the entry if the page allows a direct one. `user` may differ from the current privilege
-  // (implicit supervisor accesses to descriptor tables), then nothing is filled.
+  // Walks, sets A and D, fills the entry if the page allows a direct one. `user` may differ from the current privilege:
+  // implicit supervisor accesses to descriptor tables.
   Fill fill(Linear a, Access access, bool user);
+  // Where fill has found that to be a device's, and would find it again.
+  std::optional<Phys> known_device(Linear a, Access access, bool user) const {
+    const DevicePage& d = device_pages_[access == Access::kWrite][page_of(a) % kDevicePages];
+    if (d.epoch != epoch_ || d.vpn != page_of(a) || d.user != user || access == Access::kExecute) return {};
+    return d.page + page_offset(a);
+  }
   bool user() const { return user_; }
   // Another number whenever a linear page may have come to lie elsewhere or lost a right: another address space,
   // INVLPG, layout changes; not a change of privilege.
@@ -145,9 +152,10 @@ class Mmu final : public LayoutWatcher {
   static constexpr u32 kGlobalWindow = StoreMap::kSpaces - 1;  // its id in the store map
   Space* find(u64 key);
   void make_room();
-  void install(u32 vpn, const Walk& walk);
-  void install_page(u32 vpn, const Walk& walk, Phys page);
-  void fill_group(u32 first, u32 count, u32 vpn, const Walk& walk);
+  Fill walk_and_fill(Linear a, Access access, bool user);
+  void install(u32 vpn, const Walk& walk, bool user);
+  void install_page(u32 vpn, const Walk& walk, Phys page, bool user);
+  void fill_group(u32 first, u32 count, u32 vpn, const Walk& walk, bool user);
   bool keeps_global(const PagingState& next) const;
   void map_expected();
   void select_window();
@@ -168,6 +176,16 @@ class Mmu final : public LayoutWatcher {
   bool watched(u32 vpn) const {
     return std::find(watched_, watched_ + watched_count_, vpn) != watched_ + watched_count_;
   }
+
+  // Pages of devices, which have no entries, as walks found them in the current epoch.
+  struct DevicePage {
+    u64 epoch = 0;
+    Phys page;
+    u32 vpn = 0;
+    bool user = false;
+  };
+  static constexpr u32 kDevicePages = 32;     // as many as the VGA shows
+  DevicePage device_pages_[2][kDevicePages];  // for loads, for stores
 
   u32 watched_[4] = {};
   u32 watched_count_ = 0;

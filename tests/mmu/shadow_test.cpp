@@ -156,13 +156,57 @@ TEST_CASE("CR0.WP decides what a supervisor may store to, and CR0.TS flushes not
   REQUIRE(m.mmu->stats().switches == switches);
 }
 
-TEST_CASE("an access with the other privilege fills nothing") {
+TEST_CASE("an access with the other privilege fills that one's table, with its rights") {
   Simple m;
   m.mmu->set_user(true);
   m.pte(5, 0x5003);
   REQUIRE(m.mmu->fill(Linear(0x5000), Access::kRead, false).kind == Fill::Kind::kRam);
   REQUIRE(m.mmu->load_ptr<u8>(Linear(0x5000)) == nullptr);
+  REQUIRE(m.mmu->table_of(false)->load[5] != 0);
   REQUIRE(m.mmu->fill(Linear(0x5000), Access::kRead, true).error_code == (pf::kPresent | pf::kUser));
+  REQUIRE(m.mmu->fill(Linear(0x5000), Access::kWrite, false).kind == Fill::Kind::kRam);
+  REQUIRE(m.mmu->store_ptr<u8>(Linear(0x5000)) == nullptr);
+  REQUIRE(m.mmu->table_of(false)->store[5] != 0);
+  check_all(m);
+}
+
+TEST_CASE("a device's page is found without a walk for as long as a TLB may keep it") {
+  Simple m;
+  const auto kind = [&](Access access, bool user) { return m.mmu->fill(Linear(0xa0123), access, user).kind; };
+  const auto known = [&](Access access, bool user) { return m.mmu->known_device(Linear(0xa0456), access, user); };
+  REQUIRE_FALSE(known(Access::kRead, false));
+  REQUIRE(kind(Access::kRead, false) == Fill::Kind::kDevice);
+  REQUIRE(known(Access::kRead, false) == Phys(0xa0456));
+  REQUIRE((m.pte(0xa0) & 0x60) == 0x20);
+  REQUIRE_FALSE(known(Access::kWrite, false));  // D has to be set first
+  REQUIRE_FALSE(known(Access::kExecute, false));
+  REQUIRE_FALSE(known(Access::kRead, true));
+  REQUIRE(kind(Access::kWrite, false) == Fill::Kind::kDevice);
+  REQUIRE((m.pte(0xa0) & 0x60) == 0x60);
+  REQUIRE(known(Access::kWrite, false) == Phys(0xa0456));
+
+  m.pte(0xa0, 0xa0003);  // not for users from now on
+  m.mmu->invalidate(Linear(0xa0000));
+  REQUIRE_FALSE(known(Access::kRead, false));
+  REQUIRE(kind(Access::kRead, false) == Fill::Kind::kDevice);
+  REQUIRE(kind(Access::kRead, true) == Fill::Kind::kFault);
+  REQUIRE((m.pte(0xa0) & 0x60) == 0x20);
+
+  m.pte(0xa0, 0xa1007);
+  m.reload();
+  REQUIRE(m.mmu->fill(Linear(0xa0123), Access::kRead, false).address == Phys(0xa1123));
+
+  m.memory->map_ram(Phys(0xa1000), 0x1000, 0xa1000, true);
+  REQUIRE_FALSE(known(Access::kRead, false));
+  REQUIRE(kind(Access::kRead, false) == Fill::Kind::kRam);
+
+  REQUIRE(m.mmu->fill(Linear(0xa2000), Access::kRead, false).kind == Fill::Kind::kDevice);
+  PagingState other = m.s;
+  other.cr3 = 0x3000;
+  m.poke(0x3000, 0x4007, 4);
+  m.poke(0x4000 + 0xa2 * 4, 0x5007, 4);
+  m.mmu->set_state(other);
+  REQUIRE(m.mmu->fill(Linear(0xa2000), Access::kRead, false).address == Phys(0x5000));
 }
 
 TEST_CASE("a page that becomes code loses its store entries in every space and at both privileges") {
