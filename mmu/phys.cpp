@@ -21,6 +21,7 @@ constexpr u64 kAddressLimit = PhysicalMemory::kPages << kPageBits;
 // Pieces of 1, 2 or 4 bytes, largest first, as a 32-bit bus would make them.
 template <class Step>
 void in_pieces(unsigned size, Step step) {
+  if (size == 1 || size == 2 || size == 4) return step(0, size);
   for (unsigned done = 0; done < size;) {
     const unsigned left = size - done;
     const unsigned piece = left >= 4 ? 4 : left >= 2 ? 2 : 1;

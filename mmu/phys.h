@@ -68,6 +68,16 @@ class PhysicalMemory final : public GuestMemory {
   u64 load(Phys a, unsigned size);
   void store(Phys a, u64 value, unsigned size);
 
+  // What answers there, with which offset, where that is a device.
+  struct Device {
+    BusTarget* target = nullptr;
+    u32 offset = 0;
+  };
+  Device device(Phys a) const {
+    const Page p = page(a);
+    return p.kind == Kind::kDevice ? Device{targets_[p.target], device_offset(p, a)} : Device{};
+  }
+
   // GuestMemory: DMA and loaders. Crosses pages, never reaches devices, notices code.
   void read(Phys from, void* to, std::size_t size) override;
   void write(Phys to, const void* from, std::size_t size) override;

@@ -12,7 +12,7 @@ template <class T>
 void input(Cpu& cpu, const Insn& insn) {
   const u16 from = port(cpu, insn, 1);
   cpu.check_port(from, sizeof(T));
-  reg<T>(cpu.s, kEax) = static_cast<T>(cpu.ports.in(from, sizeof(T)));
+  set_reg<T>(cpu.s, kEax, static_cast<T>(cpu.ports.in(from, sizeof(T))));
 }
 
 template <class T>

@@ -23,6 +23,21 @@ T& reg(CpuState& s, unsigned number) {
   if constexpr (sizeof(T) == 4) return s.r32(number);
 }
 
+// The same as reg() = value, as one store of the whole register: generated code loads that next, and would have to wait
+// for a narrower store.
+template <class T>
+void set_reg(CpuState& s, unsigned number, T value) {
+  if constexpr (sizeof(T) == 1) {
+    u64& whole = s.gpr[number & 3];
+    const unsigned shift = (number & 4) * 2;
+    whole = (whole & ~(u64{0xff} << shift)) | u64{value} << shift;
+  } else if constexpr (sizeof(T) == 2) {
+    s.gpr[number] = (s.gpr[number] & ~u64{0xffff}) | value;
+  } else {
+    s.gpr[number] = value;
+  }
+}
+
 template <class T, unsigned N>
 struct Reg {
   static T get(Cpu& cpu, const Insn& insn) { return reg<T>(cpu.s, insn.operands[N].reg); }

@@ -21,7 +21,7 @@ struct Registers {
   u32 si() const { return s.r32(kEsi) & mask; }
   u32 di() const { return s.r32(kEdi) & mask; }
   u32 count() const { return s.r32(kEcx) & mask; }
-  void set(unsigned r, u32 value) { s.r32(r) = (s.r32(r) & ~mask) | (value & mask); }
+  void set(unsigned r, u32 value) { set_reg<u32>(s, r, (s.r32(r) & ~mask) | (value & mask)); }
   void advance(unsigned r, u32 by) { set(r, s.r32(r) + by); }
   void consume(u32 n) { set(kEcx, s.r32(kEcx) - n); }
   template <class T>
@@ -59,6 +59,14 @@ void fill_elements(u8* to, T value, std::size_t n) {
 #endif
 }
 
+template <class T>
+u32 run_upwards(const Segment& g, Linear a, u32 offset, u32 mask) {
+  const u64 in_segment = u64{g.high} - offset + 1;
+  const u64 to_wrap = u64{mask} - offset + 1;
+  const u64 in_page = kPageSize - page_offset(a);
+  return static_cast<u32>(std::min({in_segment, to_wrap, in_page}) / sizeof(T));
+}
+
 // How many elements from `offset` upwards (or downwards) lie in the segment, in one page and this side of the wrap of
 // the address size, if that page can be reached directly; then `host` is where the first one is.
 template <class T>
@@ -75,10 +83,51 @@ u32 direct_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, u8*
     if (page_offset(a) > kPageSize - sizeof(T)) return 0;
     return std::min(page_offset(a), offset - g.low) / sizeof(T) + 1;
   }
-  const u64 in_segment = u64{g.high} - offset + 1;
-  const u64 to_wrap = u64{mask} - offset + 1;
-  const u64 in_page = kPageSize - page_offset(a);
-  return static_cast<u32>(std::min({in_segment, to_wrap, in_page}) / sizeof(T));
+  return run_upwards<T>(g, a, offset, mask);
+}
+
+// One side of a run that lies in one page of RAM or of a device.
+struct Side {
+  u8* host = nullptr;
+  PhysicalMemory::Device device;
+
+  template <class T>
+  T read(u32 i) const {
+    if (device.target != nullptr) return static_cast<T>(device.target->read(device.offset + i * sizeof(T), sizeof(T)));
+    T value;
+    std::memcpy(&value, host + std::size_t{i} * sizeof(T), sizeof(T));
+    return value;
+  }
+  template <class T>
+  void write(u32 i, T value) const {
+    if (device.target != nullptr) return device.target->write(device.offset + i * sizeof(T), value, sizeof(T));
+    std::memcpy(host + std::size_t{i} * sizeof(T), &value, sizeof(T));
+  }
+};
+
+// As direct_run, upwards, for a page that may be a device's. Zero where an access is anything but ordinary.
+template <class T>
+u32 device_run(Cpu& cpu, const Segment& g, u32 offset, u32 mask, bool store, Side& side) {
+  if (const u32 n = direct_run<T>(cpu, g, offset, mask, store, side.host)) return n;
+  const u8 right = store ? Segment::kWritable : Segment::kReadable;
+  if ((g.access & right) == 0 || !g.inside(offset, sizeof(T)) || cpu.trap_check_needed()) return 0;
+  const Linear a(g.base + offset);
+  if ((a.value & (sizeof(T) - 1)) != 0 && cpu.checks_alignment()) return 0;
+  const Fill fill = cpu.mmu.fill(a, store ? Access::kWrite : Access::kRead, cpu.mmu.user());
+  if (fill.kind != Fill::Kind::kDevice) return 0;
+  side.device = cpu.mmu.memory().device(fill.address);
+  return side.device.target == nullptr ? 0 : run_upwards<T>(g, a, offset, mask);
+}
+
+// Element by element, until the device has caused something that must be seen to.
+template <class Step>
+u32 in_steps(Cpu& cpu, u32 n, Step step) {
+  const u64 epoch = cpu.mmu.epoch();
+  u32 i = 0;
+  do {
+    step(i++);
+  } while (i < n && cpu.pending.load(std::memory_order_relaxed) == 0 && cpu.mmu.epoch() == epoch);
+  return i;
 }
 
 template <class T>
@@ -133,6 +182,7 @@ struct Movs {
     const bool down = (cpu.s.eflags & flag::kDf) != 0;
     u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[insn.segment], r.si(), r.mask, false, from, down));
     n = std::min(n, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to, down));
+    if (n == 0 && !down) return across<T>(cpu, insn, r, limit);
     if (n < 2) return 0;
     const u32 bytes = n * sizeof(T);
     // Bytes in order are what elements in order do, except where an element overlaps its own destination.
@@ -148,6 +198,18 @@ struct Movs {
     const u32 by = down ? 0 - bytes : bytes;
     r.advance(kEsi, by);
     r.advance(kEdi, by);
+    return n;
+  }
+  // With a device at one end or both.
+  template <class T>
+  static u32 across(Cpu& cpu, const Insn& insn, Registers& r, u32 limit) {
+    Side from, to;
+    u32 n = std::min(limit, device_run<T>(cpu, cpu.s.seg[insn.segment], r.si(), r.mask, false, from));
+    if (n != 0) n = std::min(n, device_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to));
+    if (n == 0) return 0;
+    n = in_steps(cpu, n, [&](u32 i) { to.write<T>(i, from.read<T>(i)); });
+    r.advance(kEsi, n * sizeof(T));
+    r.advance(kEdi, n * sizeof(T));
     return n;
   }
   template <class T>
@@ -168,10 +230,16 @@ struct Stos {
   }
   template <class T>
   static u32 run(Cpu& cpu, const Insn&, Registers& r, u32 limit) {
-    u8* to = nullptr;
     if ((cpu.s.eflags & flag::kDf) != 0) return 0;
-    const u32 n = std::min(limit, direct_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to));
-    fill_elements<T>(to, reg<T>(cpu.s, kEax), n);
+    Side to;
+    u32 n = std::min(limit, device_run<T>(cpu, cpu.s.seg[kEs], r.di(), r.mask, true, to));
+    if (n == 0) return 0;
+    const T value = reg<T>(cpu.s, kEax);
+    if (to.device.target == nullptr) {
+      fill_elements<T>(to.host, value, n);
+    } else {
+      n = in_steps(cpu, n, [&](u32 i) { to.write<T>(i, value); });
+    }
     r.advance(kEdi, n * sizeof(T));
     return n;
   }

@@ -65,6 +65,8 @@ class Vga final : public Device, public Screen {
     u32 planes = 0;  // 0xff for each plane that may be written
     u32 set_reset = 0, set_reset_enable = 0, bit_mask = 0;
     u8 write_mode = 0, function = 0, rotate = 0;
+    bool plain = false;  // what is written to a plane is the processor's byte, and nothing else matters
+    bool pairs = false;  // so it is, and two bytes in a row go to two planes of one word
   };
 
   u32 ports_read(u32 offset, unsigned size);
@@ -83,6 +85,8 @@ class Vga final : public Device, public Screen {
 
   u32 window_read(u32 offset, unsigned size);
   void window_write(u32 offset, u32 value, unsigned size);
+  u32 plane_index(u32 at) const;
+  void store_planes(u32 index, u32 data, u32 planes);
   u8 planar_read(u32 at);
   void planar_write(u32 at, u8 value);
   void update_access();

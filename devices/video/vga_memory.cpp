@@ -48,6 +48,8 @@ void Vga::update_access() {
   x.odd_even_write = !vbe && !bit(r_.seq[4], 2);
   x.bank = vbe ? u32{vbe_.reg[VbeRegs::kBank]} << 16 : 0;
   if (vbe && x.chain4) x.planes = ~0u;
+  x.plain = x.write_mode == 0 && x.function == 0 && x.rotate == 0 && x.set_reset_enable == 0 && x.bit_mask == ~0u;
+  x.pairs = x.plain && x.odd_even_address && x.odd_even_write && !x.chain4;
   const u32 limit = vbe ? memory_size_ : 256u << 10;
   x.mask = (x.chain4 ? limit : limit / 4) - 1;
 
@@ -76,6 +78,9 @@ u32 Vga::window_read(u32 offset, unsigned size) {
 
 void Vga::window_write(u32 offset, u32 value, unsigned size) {
   const Access& x = access_;
+  if (x.pairs && size == 2 && offset % 2 == 0 && offset - x.first < x.size)
+    return store_planes(plane_index(offset - x.first), (value & 0xff) * 0x00010001 | (value >> 8 & 0xff) * 0x01000100,
+                        x.planes);
   for (unsigned i = 0; i < size; ++i, value >>= 8) {
     const u32 at = offset + i - x.first;
     if (at >= x.size) continue;
@@ -87,11 +92,19 @@ void Vga::window_write(u32 offset, u32 value, unsigned size) {
   }
 }
 
+// With both halves of the 128 KiB map chained, the address bit that chose the plane is replaced by A16.
+u32 Vga::plane_index(u32 at) const {
+  const Access& x = access_;
+  return ((x.odd_even_address ? (at & 0xfffe) | at >> 16 : at) + x.bank) & x.mask;
+}
+
+void Vga::store_planes(u32 index, u32 data, u32 planes) {
+  store_word(index, (load_word(index) & ~planes) | (data & planes));
+}
+
 u8 Vga::planar_read(u32 at) {
   const Access& x = access_;
-  // With both halves of the 128 KiB map chained, the address bit that chose the plane is replaced by A16.
-  const u32 index = x.odd_even_address ? (at & 0xfffe) | at >> 16 : at;
-  r_.latch = load_word((x.bank + index) & x.mask);
+  r_.latch = load_word(plane_index(at));
   if (bit(r_.gc[5], 3)) {
     const u32 differ = (r_.latch ^ spread_planes(r_.gc[2])) & spread_planes(r_.gc[7]);
     return static_cast<u8>(~(differ | differ >> 8 | differ >> 16 | differ >> 24));
@@ -104,7 +117,8 @@ void Vga::planar_write(u32 at, u8 value) {
   const Access& x = access_;
   u32 planes = x.planes;
   if (x.odd_even_write) planes &= at & 1 ? 0xff00ff00 : 0x00ff00ff;
-  const u32 index = ((x.odd_even_address ? (at & 0xfffe) | at >> 16 : at) + x.bank) & x.mask;
+  const u32 index = plane_index(at);
+  if (x.plain) return store_planes(index, in_all_planes(value), planes);
 
   u32 data, bits_from_data = x.bit_mask;
   switch (x.write_mode) {
@@ -136,7 +150,7 @@ void Vga::planar_write(u32 at, u8 value) {
     }
     data = (data & bits_from_data) | (r_.latch & ~bits_from_data);
   }
-  store_word(index, (load_word(index) & ~planes) | (data & planes));
+  store_planes(index, data, planes);
 }
 
 }  // namespace umbra

@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <cstring>
+#include <random>
 
 #include "tests/devices/vga_rig.h"
 
@@ -195,4 +197,39 @@ TEST_CASE("The VBE bank moves the window through memory, for planes as well") {
   v.dispi(VbeRegs::kEnable, 0);
   v.write(0xa0002, 0x42);
   CHECK(v.memory[2 * 4] == 0x42);
+}
+
+TEST_CASE("However the registers stand, wide accesses do what bytes do one after the other") {
+  VgaRig wide, narrow;
+  std::mt19937 random(3);
+  const auto both = [&](auto f) { f(wide), f(narrow); };
+  for (VgaRig* v : {&wide, &narrow}) {
+    std::mt19937 fill(4);
+    for (u32 i = 0; i < 256u << 10; i += 4) {
+      const u32 word = static_cast<u32>(fill());
+      std::memcpy(v->memory.data() + i, &word, 4);
+    }
+  }
+  const VgaMode kModes[] = {kMode03, kMode04, kMode06, kMode0d, kMode12, kMode13};
+  for (u32 n = 0; n < 3000; ++n) {
+    const u32 r = static_cast<u32>(random());
+    if (n % 50 == 0) both([&](VgaRig& v) { v.set_mode(kModes[r % 6]); });
+    const u8 index = static_cast<u8>(r >> 8 & 15), value = static_cast<u8>(r >> 16);
+    if (n % 3 == 0 && index < 9) both([&](VgaRig& v) { v.gc(index, value); });
+    if (n % 7 == 0 && (index & 2) != 0) both([&](VgaRig& v) { v.seq(index & 4 ? 4 : 2, value); });
+    if (n % 90 == 80)
+      both([&](VgaRig& v) { r % 2 != 0 ? v.set_vbe(640, 480, r % 4 == 1 ? 4 : 8) : v.dispi(VbeRegs::kEnable, 0); });
+    const u32 size = 1u << (r >> 4 & 3) % 3, at = 0xa0000 + static_cast<u32>(random()) % (0x20000 - 3);
+    const u32 data = static_cast<u32>(random());
+    if (r % 3 == 0) {
+      u32 bytes = 0;
+      for (u32 i = 0; i < size; ++i) bytes |= narrow.read(at + i) << (8 * i);
+      REQUIRE(wide.read(at, size) == bytes);
+    } else {
+      wide.write(at, size == 4 ? data : data & ((1u << 8 * size) - 1), size);
+      for (u32 i = 0; i < size; ++i) narrow.write(at + i, data >> (8 * i) & 0xff);
+    }
+    if (n % 100 == 0) REQUIRE(wide.memory == narrow.memory);
+  }
+  REQUIRE(wide.memory == narrow.memory);
 }
