@@ -252,7 +252,8 @@ void Machine::set_line(unsigned input, bool level) {
   switch (input) {
     case kIntr:
       if (!level) {
-        cpu_.pending.fetch_and(~attention::kInterrupt);
+        const bool raised = (cpu_.pending.load(std::memory_order_relaxed) & attention::kInterrupt) != 0;
+        if (raised) cpu_.pending.fetch_and(~attention::kInterrupt);
         return;
       }
       cpu_.pending.fetch_or(attention::kInterrupt);

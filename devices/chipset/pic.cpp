@@ -1,5 +1,7 @@
 #include "devices/chipset/pic.h"
 
+#include <bit>
+
 #include "cpu/base/bits.h"
 
 namespace umbra {
@@ -21,11 +23,9 @@ void Pic::state(Archive& a) {
 }
 
 int Pic::highest(u8 requests) const {
-  for (unsigned i = 1; i <= 8; ++i) {
-    const unsigned ir = (r_.lowest + i) & 7;
-    if (bit(requests, ir)) return static_cast<int>(ir);
-  }
-  return -1;
+  if (requests == 0) return -1;
+  const int first = r_.lowest + 1;
+  return (first + std::countr_zero(std::rotr(requests, first))) & 7;
 }
 
 int Pic::pending() const {
@@ -193,9 +193,11 @@ u8 PicPair::acknowledge() {
   return vector;
 }
 
+// Only a poll changes anything.
 u32 PicPair::master_read(u32 offset, unsigned) {
+  const bool polled = master_.regs().poll;
   const u8 value = master_.read(offset);
-  update();
+  if (polled) update();
   return value;
 }
 
@@ -207,7 +209,8 @@ void PicPair::master_write(u32 offset, u32 value, unsigned) {
 u32 PicPair::slave_read(u32 offset, unsigned) {
   const bool polled = slave_.regs().poll;
   const u8 value = slave_.read(offset);
-  if (polled) master_.set_input(Pic::kCascadeInput, false);
+  if (!polled) return value;
+  master_.set_input(Pic::kCascadeInput, false);
   update();
   return value;
 }
