@@ -17,13 +17,14 @@ u8* Translator::callout_entry(void* self, Site* site) {
 u8* Translator::missed_entry(void* self, u32 number) {
   auto& t = *static_cast<Translator*>(self);
   t.in_generated_ = 0;
-  const Site& site = t.site(number);
+  const Missed& missed = t.missed(number);
+  const Site& site = missed.site;
   Block& block = *site.block;
   const u32 index = site.index;
   const u64 flushes = t.stats_.flushes;
-  u32& esp = t.cpu_->s.r32(kEsp);
-  esp += static_cast<u32>(4 * block.marks[index].esp_ahead);
-  u8* where = t.callout(site);
+  u64& esp = t.cpu_->s.gpr[kEsp];
+  esp = static_cast<u32>(esp) + static_cast<u32>(4 * block.marks[index].esp_ahead);
+  u8* where = missed.device != nullptr && missed.device(*t.cpu_, site.insn) ? t.done(site) : t.callout(site);
   const bool demote = std::exchange(t.demote_wanted_, false);
   if (t.stats_.flushes != flushes) return t.go(where);  // the block is gone
   if (demote && !block.marks[index].checked) {
@@ -32,7 +33,7 @@ u8* Translator::missed_entry(void* self, u32 number) {
   }
   if (where == nullptr) {
     const Mark& next = block.marks[index + 1];
-    esp -= static_cast<u32>(4 * next.esp_ahead);
+    esp = static_cast<u32>(esp) - static_cast<u32>(4 * next.esp_ahead);
     where = block.code + next.host;
   }
   return t.go(where);
@@ -82,6 +83,19 @@ bool Translator::execute(const Site& site) {
   return true;
 }
 
+// A device has done it.
+u8* Translator::done(const Site& site) {
+  ++stats_.callouts[static_cast<u16>(site.insn.op)].missed;
+  cpu_->s.eip = (site.eip + site.insn.length) & site.block->key.eip_mask();
+  return stays(site) ? nullptr : next();
+}
+
+bool Translator::stays(const Site& site) const {
+  const Block& block = *site.block;
+  return block.valid && !flush_wanted_ && cpu_->pending.load(std::memory_order_relaxed) == 0 &&
+         site.index != block.count - 1 && !cpu_->trap_check_needed();
+}
+
 u8* Translator::callout(const Site& site) {
   Cpu& cpu = *cpu_;
   Statistics::Kind& kind = stats_.callouts[static_cast<u16>(site.insn.op)];
@@ -92,9 +106,7 @@ u8* Translator::callout(const Site& site) {
   const bool completed = !faulted && execute(site);
   if (log_on(Log::kExits)) kind.cycles += __rdtsc() - start;
   if (!completed) return next();
-  const bool stays = block.valid && !flush_wanted_ && cpu.pending.load(std::memory_order_relaxed) == 0 &&
-                     site.index != block.count - 1 && !cpu.trap_check_needed();
-  if (!stays) return next();
+  if (!stays(site)) return next();
   const bool straight =
       cpu.s.eip == site.eip + site.insn.length && cpu.s.shadow == 0 && cpu.s.activity == Activity::kRunning;
   return straight && (site.keeps_mode || Mode::of(cpu) == block.key.mode) ? nullptr : next();

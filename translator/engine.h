@@ -26,6 +26,7 @@
 #include "cpu/interp/interp.h"
 #include "translator/arena.h"
 #include "translator/block_index.h"
+#include "translator/device_access.h"
 #include "translator/link.h"
 #include "translator/lowering.h"
 #include "translator/sampler.h"
@@ -63,6 +64,12 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   Statistics gather() const;
 
  private:
+  // Of a lane miss, decoded again when that happens.
+  struct Missed {
+    u32 number = ~u32{0};
+    DeviceAccess device = nullptr;
+    Site site;
+  };
   // Entries from generated code (callouts.cpp).
   static u8* callout_entry(void* self, Site* site);
   static u8* missed_entry(void* self, u32 site);
@@ -76,6 +83,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void note_far_target(const DispatchTable& table, DispatchKey key);
   friend struct Shortcuts;
   u8* callout(const Site& site);
+  u8* done(const Site& site);
+  bool stays(const Site& site) const;  // generated code may go on behind it
   bool page_faults(const Site& site);  // true: delivered
   bool fetch_faults();                 // likewise
   bool guard_faults(const Site& site);
@@ -114,7 +123,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void unlink_out(const View& view, bool for_good);
   void adopt(const Block& block, const DispatchTable& table);
   void unlink_dropped();
-  Site& site(u32 number);
+  Missed& missed(u32 number);
   Block& block_of(const u8* code) { return blocks_[CodeCache::number(code)]; }
   void flush_now();
   void trace(const Block& block) const;
@@ -177,11 +186,6 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   Arena<Relocation> relocations_{1u << 25};
   Arena<Exit> exits_{1u << 22};
   Arena<Site> sites_{1u << 20};  // of callouts by design
-  // Those of lane misses, decoded again when they happen.
-  struct Missed {
-    u32 number = ~u32{0};
-    Site site;
-  };
   std::array<Missed, 1024> missed_;
   u32 stub_bytes_ = 0;
   u32 copies_apart_ = 0;  // bytes of code that is there because several run it (views.h)

@@ -215,9 +215,9 @@ void Translator::point(Exit& exit, Block& to) {
 }
 
 // The instruction that missed. Its block is alive, so its bytes are what they were.
-Site& Translator::site(u32 number) {
+Translator::Missed& Translator::missed(u32 number) {
   Missed& m = missed_[(number * 0x9e3779b1u >> 16) % std::size(missed_)];
-  if (m.number == number) return m.site;
+  if (m.number == number) return m;
   Block& block = blocks_[number / kMaxBlockInsns];
   const u32 index = number % kMaxBlockInsns;
   const u32 at = block.marks[index].guest;
@@ -234,7 +234,8 @@ Site& Translator::site(u32 number) {
   m.site.inline_code = block.marks[index].inline_code;
   decode_bound({bytes, block.crosses() ? head + kMaxInsnLength : head}, block.key.size(), cpu_->model, m.site.insn);
   m.site.keeps_mode = keeps_mode(m.site.insn);
-  return m.site;
+  m.device = device_access_for(m.site.insn);
+  return m;
 }
 
 }  // namespace umbra
