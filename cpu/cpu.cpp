@@ -38,6 +38,7 @@ void Cpu::reset() {
   s.dr[6] = 0xffff0ff0;
   s.dr[7] = 0x400;
   s.apic_base = 0xfee00900;
+  cpuid_answers = {};
   pending.fetch_and(attention::kExit);
   update_paging();
 }
@@ -49,6 +50,7 @@ void Cpu::state(Archive& a) {
   a("pending", attention);
   if (a.loading()) {
     pending = attention;
+    cpuid_answers = {};
     update_paging();
     set_dr7(s.dr[7]);
   }

@@ -48,6 +48,23 @@ struct KnownDescriptor {
   Segment segment;
 };
 
+struct Cpuid {
+  u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+// Answers of CPUID that depend on nothing but EAX, for generated code, as they were asked for.
+struct CpuidAnswers {
+  static constexpr u32 kCount = 16;
+  static constexpr u64 kValid = u64{1} << 63;
+  struct Answer {
+    u64 asked = 0;  // the leaf and kValid
+    Cpuid said;
+    u64 unused = 0;
+  } at[kCount];
+  static u32 place(u32 leaf) { return (leaf + (leaf >> 28)) % kCount; }  // basic leaves and extended ones
+};
+static_assert(sizeof(CpuidAnswers::Answer) == 32);
+
 // Reasons for an engine to leave its loop, set by any thread or by device lines.
 namespace attention {
 inline constexpr u32 kInterrupt = 1;  // INTR is high
@@ -80,6 +97,7 @@ class Cpu {
   // Read by generated code too, at their distance from `s`.
   std::atomic<u32> pending{0};  // attention:: bits
   TscScale tsc_scale;           // how the TSC follows the host's; multiplier 0: ask `host`
+  CpuidAnswers cpuid_answers;
   const CpuModel& model;
   Mmu mmu;
   PortSpace& ports;
@@ -157,10 +175,8 @@ class Cpu {
   // May the current program use these ports? #GP(0) if not: IOPL, then the TSS's bitmap. Notes I/O breakpoints.
   void check_port(u16 port, u32 size);
   // CPUID, RDMSR and WRMSR (cpuid.cpp, msr.cpp). An MSR that the model lacks is #GP(0).
-  struct Cpuid {
-    u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
-  };
   Cpuid cpuid(u32 leaf, u32 subleaf) const;
+  void identify();  // the instruction
   u64 read_msr(u32 index);
   void write_msr(u32 index, u64 value);
   u64 tsc() { return board_tsc() + s.tsc_offset; }
@@ -198,6 +214,7 @@ class Cpu {
 namespace cpu_at {
 inline constexpr std::size_t kPending = offsetof(Cpu, pending) - offsetof(Cpu, s);
 inline constexpr std::size_t kTscScale = offsetof(Cpu, tsc_scale) - offsetof(Cpu, s);
+inline constexpr std::size_t kCpuidAnswers = offsetof(Cpu, cpuid_answers) - offsetof(Cpu, s);
 }  // namespace cpu_at
 #pragma GCC diagnostic pop
 

@@ -1,4 +1,5 @@
 // CPUID. SDM vol. 2, CPUID. There is no hypervisor leaf: to the guest this is a plain processor.
+#include <algorithm>
 #include <cstring>
 
 #include "cpu/cpu.h"
@@ -8,6 +9,7 @@ namespace umbra {
 namespace {
 
 constexpr u32 kPhysicalBits = 36, kLinearBits = 32;
+constexpr u32 kCacheParameters = 4;  // the leaf whose answer depends on ECX
 
 u32 dword(const char* text) {
   u32 value;
@@ -22,12 +24,12 @@ u32 signature(const CpuModel& m) {
 }
 
 // Leaf 4: the caches of a small in-order processor.
-Cpu::Cpuid cache(u32 level, u32 type, u32 ways, u32 sets) {
+Cpuid cache(u32 level, u32 type, u32 ways, u32 sets) {
   constexpr u32 kLine = 64;
   return {type | level << 5 | 1u << 8, (ways - 1) << 22 | (kLine - 1), sets - 1, 0};
 }
 
-Cpu::Cpuid cache_parameters(u32 index) {
+Cpuid cache_parameters(u32 index) {
   switch (index) {
     case 0:
       return cache(1, 1, 6, 64);  // 24 KiB, data
@@ -40,7 +42,7 @@ Cpu::Cpuid cache_parameters(u32 index) {
   }
 }
 
-Cpu::Cpuid basic(const Cpu& cpu, u32 leaf, u32 subleaf) {
+Cpuid basic(const Cpu& cpu, u32 leaf, u32 subleaf) {
   const CpuModel& m = cpu.model;
   switch (leaf) {
     case 0:
@@ -54,21 +56,21 @@ Cpu::Cpuid basic(const Cpu& cpu, u32 leaf, u32 subleaf) {
     }
     case 2:  // descriptors: 4 KiB and 4 MiB TLBs, 8 KiB caches of a P6, 512 KiB L2
       return {0x03020101, 0, 0, 0x0c040843};
-    case 4:
+    case kCacheParameters:
       return cache_parameters(subleaf);
     default:
       return {};
   }
 }
 
-Cpu::Cpuid brand(const CpuModel& m, u32 part) {
+Cpuid brand(const CpuModel& m, u32 part) {
   char text[48] = {};
   std::memcpy(text, m.brand, std::strlen(m.brand));
   const char* p = text + part * 16;
   return {dword(p), dword(p + 4), dword(p + 8), dword(p + 12)};
 }
 
-Cpu::Cpuid extended(const CpuModel& m, u32 leaf) {
+Cpuid extended(const CpuModel& m, u32 leaf) {
   switch (leaf) {
     case 0x80000000:
       return {0x80000008, 0, 0, 0};
@@ -87,12 +89,26 @@ Cpu::Cpuid extended(const CpuModel& m, u32 leaf) {
   }
 }
 
+bool is_extended(const CpuModel& m, u32 leaf) { return leaf >= 0x80000000 && leaf <= 0x80000008 && m.brand != nullptr; }
+
 }  // namespace
 
-Cpu::Cpuid Cpu::cpuid(u32 leaf, u32 subleaf) const {
-  if (leaf >= 0x80000000 && leaf <= 0x80000008 && model.brand != nullptr) return extended(model, leaf);
+Cpuid Cpu::cpuid(u32 leaf, u32 subleaf) const {
+  if (is_extended(model, leaf)) return extended(model, leaf);
   // A leaf beyond the last basic one, extended ones of models that have none included, answers as the last basic one.
-  return basic(*this, leaf <= model.max_leaf ? leaf : model.max_leaf, subleaf);
+  return basic(*this, std::min(leaf, model.max_leaf), subleaf);
+}
+
+void Cpu::identify() {
+  const u32 leaf = s.r32(kEax);
+  const Cpuid answer = cpuid(leaf, s.r32(kEcx));
+  const bool has_subleaves = !is_extended(model, leaf) && std::min(leaf, model.max_leaf) == kCacheParameters;
+  if (!has_subleaves)
+    cpuid_answers.at[CpuidAnswers::place(leaf)] = {.asked = leaf | CpuidAnswers::kValid, .said = answer};
+  s.gpr[kEax] = answer.eax;
+  s.gpr[kEbx] = answer.ebx;
+  s.gpr[kEcx] = answer.ecx;
+  s.gpr[kEdx] = answer.edx;
 }
 
 }  // namespace umbra

@@ -138,6 +138,7 @@ void write_apic_base(Cpu& cpu, u64 value) {
   constexpr u64 kBsp = 0x100, kEnable = 0x800;
   if ((value & ~(kPhysicalMask & ~u64{0xfff}) & ~(kBsp | kEnable)) != 0) cpu.fault(kGeneralProtection, 0);
   cpu.s.apic_base = value;
+  cpu.cpuid_answers = {};  // whether there is an APIC is one of them
   cpu.host.set_apic_base(value);
 }
 

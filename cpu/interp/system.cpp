@@ -99,8 +99,8 @@ void invalidate_page(Cpu& cpu, const Insn& insn) {
 void flush_caches(Cpu& cpu, const Insn&) { require_ring0(cpu); }
 
 void set_pair(Cpu& cpu, u64 value) {
-  cpu.s.r32(kEax) = static_cast<u32>(value);
-  cpu.s.r32(kEdx) = static_cast<u32>(value >> 32);
+  set_reg(cpu.s, kEax, static_cast<u32>(value));
+  set_reg(cpu.s, kEdx, static_cast<u32>(value >> 32));
 }
 
 void read_tsc(Cpu& cpu, const Insn&) {
@@ -125,14 +125,7 @@ void write_model_register(Cpu& cpu, const Insn&) {
   cpu.write_msr(cpu.s.r32(kEcx), u64{cpu.s.r32(kEdx)} << 32 | cpu.s.r32(kEax));
 }
 
-void identify(Cpu& cpu, const Insn&) {
-  CpuState& s = cpu.s;
-  const Cpu::Cpuid r = cpu.cpuid(s.r32(kEax), s.r32(kEcx));
-  s.r32(kEax) = r.eax;
-  s.r32(kEbx) = r.ebx;
-  s.r32(kEcx) = r.ecx;
-  s.r32(kEdx) = r.edx;
-}
+void identify(Cpu& cpu, const Insn&) { cpu.identify(); }
 
 }  // namespace
 

@@ -209,3 +209,23 @@ TEST_CASE("RDTSC reads the scaled counter of the host, to the ring that may") {
   CHECK(k.inlined == 3);
   CHECK(k.count == 1);
 }
+
+TEST_CASE("CPUID answers alike, flags untouched, whatever was asked before and whether there is an APIC") {
+  Twins t;
+  t.both([](Machine& m) { m.put(kCode, {0xf9, 0x0f, 0xa2, 0x0f, 0x92, 0xc1, 0x0f, 0xa2, 0xf4}); });  // stc, …, setb cl
+  std::mt19937 random(2);
+  for (u32 n = 0; n < 2000; ++n) {
+    const u32 leaves[] = {
+        0,          1,          2,          3,          4,          5,          0x80000000, 0x80000001,
+        0x80000003, 0x80000008, 0x80000009, 0x40000000, 0x00000010, 0xffffffff, 0x0ffffff0, static_cast<u32>(random())};
+    const u32 leaf = leaves[random() % std::size(leaves)], subleaf = random() % 5;
+    const bool moves = random() % 20 == 0, apic = random() % 2 == 0;
+    t.both([&](Machine& m) {
+      if (moves) m.cpu.write_msr(0x1b, apic ? 0xfee00900 : 0xfee00100);
+      m.cpu.s.gpr[kEax] = leaf, m.cpu.s.gpr[kEcx] = subleaf;
+      m.start(kCode);
+    });
+    INFO(format("leaf %x, subleaf %x", leaf, subleaf));
+    REQUIRE(t.run() == "");
+  }
+}

@@ -1,6 +1,9 @@
 #include "translator/x64/stubs.h"
 
+#include <bit>
+
 #include "cpu/base/log.h"
+#include "cpu/cpu.h"
 
 namespace umbra::x64 {
 namespace {
@@ -237,6 +240,38 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.dispatch();
 
   emit_string_stubs(a, cache.next(), missed_saved, s.strings);
+
+  s.cpuid = here();
+  const asmjit::Label unknown = a.newLabel();
+  const auto answer = [](std::size_t offset, u32 size) {
+    return ptr(kState, kTarget, 0, static_cast<i32>(cpu_at::kCpuidAnswers + offset), size);
+  };
+  const auto said = [&](std::size_t offset) { return answer(offsetof(CpuidAnswers::Answer, said) + offset, 4); };
+  a.mov(kSaved, rax);
+  a.lahf();
+  a.seto(al);
+  a.xchg(kSaved, rax);
+  a.mov(kLinear32, eax);
+  a.mov(kTarget32, eax);
+  a.shr(kTarget32, 28);
+  a.add(kTarget32, eax);
+  a.and_(kTarget32, CpuidAnswers::kCount - 1);
+  a.shl(kTarget32, std::countr_zero(sizeof(CpuidAnswers::Answer)));
+  a.bts(kLinear, std::countr_zero(CpuidAnswers::kValid));
+  a.cmp(answer(offsetof(CpuidAnswers::Answer, asked), 8), kLinear);
+  a.jne(unknown);
+  a.mov(ebx, said(offsetof(Cpuid, ebx)));
+  a.mov(ecx, said(offsetof(Cpuid, ecx)));
+  a.mov(edx, said(offsetof(Cpuid, edx)));
+  a.mov(kLinear32, said(offsetof(Cpuid, eax)));
+  a.mov(rax, kSaved);
+  a.add(al, 0x7f);
+  a.sahf();
+  a.mov(eax, kLinear32);
+  a.ret();
+  a.bind(unknown);
+  a.mov(rsp, gpr_slot(kEsp));
+  a.jmp(missed_saved);
 
   s.enter = reinterpret_cast<decltype(s.enter)>(reinterpret_cast<std::uintptr_t>(here()));
   for (const Gp& r : {rbx, rbp, r12, r13, r14, r15}) a.push(r);

@@ -33,6 +33,9 @@ bool Writer::system() {
       return mode.plain_flags() && mode.lanes() && popf();
     case Op::kRdtsc:
       return mode.tsc() && rdtsc();
+    case Op::kCpuid:
+      cpuid();
+      return true;
     case Op::kJmpFar:
     case Op::kCallFar:
       return far_jump_or_call();
@@ -188,6 +191,16 @@ bool Writer::rdtsc() {
   a.mov(eax, eax);
   a.mov(edx, edx);
   return true;
+}
+
+// By what it answered before, which the stub finds.
+void Writer::cpuid() {
+  want_flags();
+  name_site(now_.index);
+  a.mov(gpr_slot(kEsp), rsp);
+  a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
+  a.call(reinterpret_cast<u64>(stubs_.cpuid));
+  a.mov(rsp, gpr_slot(kEsp));
 }
 
 }  // namespace umbra::x64

@@ -123,6 +123,7 @@ class Writer {
   bool popf();
   void take_popped_flags(u32 size, const Label& miss);
   bool rdtsc();
+  void cpuid();
   void gather_flags();
   void spread_flags();
   bool flag_instruction();
