@@ -10,6 +10,7 @@ void Pic::reset() {
   const u8 lines = r_.lines;
   r_ = Regs{};
   r_.lines = lines;  // the wires are somebody else's
+  r_.imr = 0xff;     // the chip does nothing of its own accord before ICW1, which clears this
 }
 
 void Pic::state(Archive& a) {

@@ -33,6 +33,22 @@ struct Pics {
 
 }  // namespace
 
+TEST_CASE("Nothing comes through before ICW1: a ROM that sets up no interrupt controller meets no timer") {
+  Probe wires;
+  PicPair pic{Line(wires, 0)};
+  pic.reset();
+  pic.set_line(0, true);
+  pic.set_line(8, true);
+  CHECK_FALSE(pic.intr());
+  pic.set_line(0, false);
+  pic.set_line(8, false);
+  Pics p;
+  p.pulse(0);
+  p.pic.reset();
+  p.pulse(0);
+  CHECK_FALSE(p.pic.intr());
+}
+
 TEST_CASE("An edge on an input raises INT and is acknowledged with its vector") {
   Pics p;
   CHECK_FALSE(p.pic.intr());
