@@ -26,6 +26,7 @@ enum Port : u32 {  // offsets from 3B0; the CRTC and input status 1 answer at 3B
   kGcData = 0x1f,
 };
 
+constexpr u8 kGcMode = 5, kGcMisc = 6;  // the others have no say in where memory lies
 constexpr u8 kSeqBits[8] = {0x03, 0x3d, 0x0f, 0x3f, 0x0e, 0x00, 0x00, 0xff};
 constexpr u8 kGcBits[16] = {0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0f, 0x0f, 0xff};
 constexpr u8 kAttrBits[5] = {0xef, 0xff, 0x3f, 0x0f, 0x0f};  // of registers 10–14; the palette has six bits
@@ -150,7 +151,7 @@ void Vga::port_write(u32 offset, u8 value) {
       break;
     case kGcData:
       r_.gc[r_.gc_index] = value & kGcBits[r_.gc_index];
-      update_access();
+      r_.gc_index == kGcMode || r_.gc_index == kGcMisc ? update_access() : update_writes();
       break;
   }
 }

@@ -90,6 +90,7 @@ class Vga final : public Device, public Screen {
   u8 planar_read(u32 at);
   void planar_write(u32 at, u8 value);
   void update_access();
+  void update_writes();
   u32 load_word(u32 index) const;
   void store_word(u32 index, u32 word);
 

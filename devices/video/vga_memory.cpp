@@ -29,15 +29,22 @@ u32 Vga::load_word(u32 index) const {
 
 void Vga::store_word(u32 index, u32 word) { std::memcpy(memory_ + std::size_t{index} * 4, &word, 4); }
 
-void Vga::update_access() {
+// What becomes of the data.
+void Vga::update_writes() {
   Access& x = access_;
-  x.planes = spread_planes(r_.seq[2]);
   x.set_reset = spread_planes(r_.gc[0]);
   x.set_reset_enable = spread_planes(r_.gc[1]);
   x.function = bits(r_.gc[3], 4, 3);
   x.rotate = bits(r_.gc[3], 2, 0);
   x.write_mode = r_.gc[5] & 3;
   x.bit_mask = in_all_planes(r_.gc[8]);
+  x.plain = x.write_mode == 0 && x.function == 0 && x.rotate == 0 && x.set_reset_enable == 0 && x.bit_mask == ~0u;
+  x.pairs = x.plain && x.odd_even_address && x.odd_even_write && !x.chain4;
+}
+
+void Vga::update_access() {
+  Access& x = access_;
+  x.planes = spread_planes(r_.seq[2]);
   const bool vbe = vbe_.enabled(), four_planes = vbe && vbe_.reg[VbeRegs::kBpp] == 4;
   const Range map = kMaps[vbe ? 1 : bits(r_.gc[6], 3, 2)];
   x.first = map.first;
@@ -48,10 +55,9 @@ void Vga::update_access() {
   x.odd_even_write = !vbe && !bit(r_.seq[4], 2);
   x.bank = vbe ? u32{vbe_.reg[VbeRegs::kBank]} << 16 : 0;
   if (vbe && x.chain4) x.planes = ~0u;
-  x.plain = x.write_mode == 0 && x.function == 0 && x.rotate == 0 && x.set_reset_enable == 0 && x.bit_mask == ~0u;
-  x.pairs = x.plain && x.odd_even_address && x.odd_even_write && !x.chain4;
   const u32 limit = vbe ? memory_size_ : 256u << 10;
   x.mask = (x.chain4 ? limit : limit / 4) - 1;
+  update_writes();
 
   if (const auto window = direct_window(); window != last_window_) {
     last_window_ = window;
