@@ -97,11 +97,7 @@ class FileStore final : public BlockStore {
 
   std::optional<BlockStatus> try_read(u64 offset, u8* to, std::size_t size) override {
     const std::size_t held = inside(offset, size);
-    struct iovec part = {to, held};
-    if (!can_try_ || ::preadv2(fd_, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT) != static_cast<ssize_t>(held)) {
-      if (errno == EOPNOTSUPP || errno == ENOSYS) can_try_ = false;
-      return {};
-    }
+    if (!cached_.read(fd_, offset, to, held)) return {};
     std::memset(to + held, 0, size - held);
     return BlockStatus::kOk;
   }
@@ -140,7 +136,7 @@ class FileStore final : public BlockStore {
   u64 length_;  // of the file; the rest of its last sector reads as zeros
   u64 size_;
   bool read_only_;
-  bool can_try_ = true;
+  CachedReads cached_;
   bool flush_failed_ = false;
   bool said_shrunk_ = false;
 };
@@ -173,6 +169,14 @@ bool read_all(int fd, u64 offset, u8* to, std::size_t size) {
     size -= static_cast<std::size_t>(n);
   }
   return true;
+}
+
+bool CachedReads::read(int fd, u64 offset, u8* to, std::size_t size) {
+  struct iovec part = {to, size};
+  if (!possible_) return false;
+  const ssize_t n = ::preadv2(fd, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) possible_ = false;
+  return n == static_cast<ssize_t>(size);
 }
 
 bool write_all(int fd, u64 offset, const u8* from, std::size_t size) {

@@ -25,4 +25,13 @@ BlockStatus write_status(int error);
 bool read_all(int fd, u64 offset, u8* to, std::size_t size);
 bool write_all(int fd, u64 offset, const u8* from, std::size_t size);
 
+// Reads that succeed only if the host has the data in memory.
+class CachedReads {
+ public:
+  bool read(int fd, u64 offset, u8* to, std::size_t size);
+
+ private:
+  bool possible_ = true;  // not every file system knows how
+};
+
 }  // namespace umbra

@@ -36,9 +36,18 @@ class OverlayStore final : public BlockStore {
   }
 
   std::optional<BlockStatus> try_read(u64 offset, u8* to, std::size_t size) override {
-    const auto [ours, run] = run_at(offset, size);
-    if (ours || run != size) return {};
-    return base_->try_read(offset, to, size);
+    while (size > 0) {
+      const auto [ours, run] = run_at(offset, size);
+      if (ours) {
+        if (!cached_.read(scratch_, offset, to, run)) return {};
+      } else if (const auto status = base_->try_read(offset, to, run); status != BlockStatus::kOk) {
+        return status;
+      }
+      offset += run;
+      to += run;
+      size -= run;
+    }
+    return BlockStatus::kOk;
   }
 
   BlockStatus write(u64 offset, const u8* from, std::size_t size) override {
@@ -73,6 +82,7 @@ class OverlayStore final : public BlockStore {
 
   std::unique_ptr<BlockStore> base_;
   int scratch_;
+  CachedReads cached_;
   std::unordered_map<u64, std::bitset<kChunk>> written_;
 };
 

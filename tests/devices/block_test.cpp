@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -243,6 +244,31 @@ TEST_CASE("with snapshot the guest sees its writes and the file does not") {
   }
   CHECK(flush(*o.device) == BlockStatus::kOk);
   CHECK(tmp.content("disk.img") == sectors(10000, 'a'));
+}
+
+TEST_CASE("with snapshot what the guest has written is read back without the worker, as what it has not") {
+  Machine m;
+  TempFolder tmp;
+  const char* folder = std::getenv("TMPDIR");
+  const std::string before = folder != nullptr ? folder : "/var/tmp";
+  const Finally restore{[&] { ::setenv("TMPDIR", before.c_str(), 1); }};
+  const std::string path = tmp.write("disk.img", sectors(100, 'a'));
+  ::setenv("TMPDIR", tmp.path().c_str(), 1);  // one file system for both
+  Opened o = open(m, path, {.snapshot = true});
+  REQUIRE(o.device);
+  std::vector<u8> data(40 * kSectorSize);
+  const auto at_once = [&](u64 sector, u32 count) {
+    bool called = false;
+    o.device->read(sector, count, data.data(), [&](BlockStatus) { called = true; });
+    const bool now = called;
+    o.device->drain();
+    return now;
+  };
+  const bool base = at_once(0, 40);
+  REQUIRE(write(*o.device, 10, sectors(8, 'b')) == BlockStatus::kOk);
+  CHECK(at_once(10, 8) == base);
+  CHECK(at_once(0, 40) == base);
+  CHECK(std::string(data.begin(), data.end()) == sectors(10, 'a') + sectors(8, 'b') + sectors(22, 'a'));
 }
 
 TEST_CASE("requests are done in order, on the processor's thread, and a flush waits for the writes before it") {
