@@ -43,7 +43,7 @@ Handler double_shift(const Insn& insn) {
 template <class T>
 T shl_386(T a, unsigned count, u32& flags) {
   const T r = alu::shl(a, count, flags);
-  if (count > alu::kBits<T> && count % alu::kBits<T> == 0) alu::set_flag(flags, flag::kCf, (a & 1) != 0);
+  if (count > alu::kBits<T> && count % alu::kBits<T> == 0 && (a & 1) != 0) flags |= flag::kCf | flag::kOf;
   return r;
 }
 
