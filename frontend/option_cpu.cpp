@@ -125,13 +125,23 @@ Status set_property(CpuModel& model, const KeyValue& kv) {
   return {};
 }
 
+// QEMU's models of processors later than ours begin so, whatever their variant and version.
+bool is_later_model(const std::string& name) {
+  static const char* const kLater[] = {"Conroe",      "Penryn",    "Nehalem",        "Westmere",  "SandyBridge",
+                                       "IvyBridge",   "Haswell",   "Broadwell",      "Skylake",   "Cascadelake",
+                                       "Cooperlake",  "Icelake",   "SapphireRapids", "Snowridge", "Denverton",
+                                       "KnightsMill", "Opteron_G", "EPYC",           "Dhyana"};
+  return std::any_of(std::begin(kLater), std::end(kLater), [&](const char* known) { return name.starts_with(known); });
+}
+
 Result<const CpuModel*> named_model(Options& o, const std::string& name) {
   static const KeyValue kAliases[] = {{"qemu32", "max"},   {"qemu64", "max"}, {"host", "max"},  {"kvm32", "max"},
                                       {"kvm64", "max"},    {"base", "max"},   {"n270", "max"},  {"coreduo", "max"},
                                       {"core2duo", "max"}, {"athlon", "max"}, {"phenom", "max"}};
   if (const CpuModel* model = find_cpu_model(name)) return model;
+  const bool later = is_later_model(name);
   for (const KeyValue& alias : kAliases) {
-    if (name != alias.key) continue;
+    if (!later && name != alias.key) continue;
     o.notes.push_back("-cpu " + name + ": using the nearest model, " + alias.value);
     return find_cpu_model(alias.value);
   }

@@ -72,6 +72,11 @@ Status add_test_device(Options& o, const Items&) {
   return {};
 }
 
+Status add_pci_test_device(Options& o, const Items&) {
+  o.machine.pci_testdev = true;
+  return {};
+}
+
 Status add_vga(Options& o, const Items& items) {
   const auto memory = number_of("VGA", items, "vgamem_mb", 16, 16);
   if (!memory || *memory != 16) return Error{"-device: VGA has 16 MiB of memory; only vgamem_mb=16 is supported"};
@@ -88,6 +93,7 @@ constexpr DeviceRow kDevices[] = {
     {"isa-debugcon", "chardev,iobase=0xe9", add_debugcon, "port for debugging output, likewise"},
     {"isa-debug-exit", "iobase=0x501,iosize=2", add_debug_exit, "port that ends Umbra"},
     {"pc-testdev", "", add_test_device, "ports that tests of emulators use"},
+    {"pci-testdev", "", add_pci_test_device, "a PCI function for the same purpose"},
     {"VGA", "vgamem_mb=16", add_vga, "the display, as with -vga std"},
 };
 

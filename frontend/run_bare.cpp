@@ -23,11 +23,11 @@ bool wants_bare_board(const Options& o) {
   if (o.bare) return true;
   const auto elsewhere = [](const std::string& stream) { return stream != "stdio"; };
   const bool pc = !o.machine.drives.empty() || !o.machine.kernel.empty() || !o.machine.option_roms.empty() ||
-                  !o.machine_named.empty() || o.machine.testdev || o.machine.boot_menu || !o.monitors.empty() ||
-                  !o.machine.fw_cfg_files.empty() || o.machine.debugcon_port != MachineConfig{}.debugcon_port ||
-                  !o.parallel.empty() || (!o.debugcon.empty() && elsewhere(o.debugcon)) ||
-                  std::ranges::any_of(o.serial, elsewhere) || (!o.display.empty() && o.display != "none") ||
-                  o.nographic;
+                  !o.machine_named.empty() || o.machine.testdev || o.machine.pci_testdev || o.machine.boot_menu ||
+                  !o.monitors.empty() || !o.machine.fw_cfg_files.empty() ||
+                  o.machine.debugcon_port != MachineConfig{}.debugcon_port || !o.parallel.empty() ||
+                  (!o.debugcon.empty() && elsewhere(o.debugcon)) || std::ranges::any_of(o.serial, elsewhere) ||
+                  (!o.display.empty() && o.display != "none") || o.nographic;
   return !o.machine.bios.empty() && !pc;
 }
 

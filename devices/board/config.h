@@ -83,6 +83,7 @@ struct MachineConfig {
   u16 debugcon_port = 0xe9;
   std::optional<DebugExitConfig> debug_exit;
   bool testdev = false;
+  bool pci_testdev = false;
 
   bool rtc_localtime = false;
   std::optional<i64> rtc_start;    // seconds since 1970, for a fixed -rtc base

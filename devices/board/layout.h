@@ -41,6 +41,8 @@ struct Slot {
   unsigned device, function;
 };
 inline constexpr Slot kHostBridge{0, 0}, kIsaBridge{1, 0}, kIde{1, 1}, kPower{1, 3}, kVga{2, 0};
+// What -device adds: behind the VGA, or in its place.
+inline constexpr Slot kAdded{3, 0};
 }  // namespace slot
 
 inline constexpr u64 kTscHz = 1'000'000'000;

@@ -31,6 +31,7 @@
 #include "devices/input/i8042.h"
 #include "devices/input/ps2_keyboard.h"
 #include "devices/input/ps2_mouse.h"
+#include "devices/pci/pci_testdev.h"
 #include "devices/pci/piix3.h"
 #include "devices/pci/piix3_ide.h"
 #include "devices/pci/piix4_pm.h"
@@ -208,6 +209,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   std::unique_ptr<DebugConsole> debug_console_;
   std::unique_ptr<DebugExit> debug_exit_;
   std::unique_ptr<TestDevice> testdev_;
+  std::unique_ptr<PciTestDevice> pci_testdev_;
   Region<Machine> ferr_ports_{this, &Machine::ferr_read, &Machine::ferr_write};
   Region<Machine> floppy_digital_{this, &Machine::floppy_digital_read, &Machine::floppy_digital_write};  // 3F7h
   std::vector<Device*> devices_;

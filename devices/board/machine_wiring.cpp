@@ -219,6 +219,10 @@ void Machine::wire_pci() {
   put(slot::kIde, ide_function_);
   if (config_.acpi) put(slot::kPower, pm_);
   if (vga_function_) put(slot::kVga, *vga_function_);
+  if (config_.pci_testdev) {
+    pci_testdev_ = std::make_unique<PciTestDevice>();
+    put(vga_function_ ? slot::kAdded : slot::kVga, *pci_testdev_);
+  }
   pci_.connect_reset_control(piix3_.reset_control());
   pci_.on_ranges_changed([this] { move_bars(); });
   pci_.on_mechanism2_changed([this] { move_bars(); });
@@ -252,6 +256,7 @@ void Machine::list_devices() {
   for (auto& d : parallel_) devices_.push_back(d.get());
   if (vga_) devices_.insert(devices_.end(), {vga_.get(), vga_function_.get()});
   if (testdev_) devices_.push_back(testdev_.get());
+  if (pci_testdev_) devices_.push_back(pci_testdev_.get());
   devices_.insert(devices_.end(), {&ide_function_, &pm_, &piix3_, &bridge_, &pci_, &pic_, &ioapic_, &lapic_});
 }
 

@@ -63,6 +63,7 @@ class Traffic {
     MachineConfig c = BoardRig::config();
     c.ram_bytes = 2u << 20;
     c.testdev = true;
+    c.pci_testdev = true;
     c.no_shutdown = true;
     c.drives.push_back(
         {DriveConfig::Kind::kDisk, 0, folder().write("disk.img", std::string(512 * 256, 'd')), false, true});

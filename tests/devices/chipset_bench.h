@@ -21,6 +21,7 @@
 #include "devices/input/ps2_mouse.h"
 #include "devices/pci/i440fx.h"
 #include "devices/pci/pci_bus.h"
+#include "devices/pci/pci_testdev.h"
 #include "devices/pci/piix3.h"
 #include "devices/pci/piix3_ide.h"
 #include "devices/pci/piix4_pm.h"
@@ -120,6 +121,7 @@ struct ChipsetBench {
   I440fx i440fx;
   Piix3 piix3{wires, wire(20)};
   Piix3Ide piix3_ide{post, [](bool) {}};
+  PciTestDevice pci_testdev;
   std::vector<Piix4Pm::Sleep> sleeps;
   Piix4Pm pm{clock, wire(9), [this](Piix4Pm::Sleep s) { sleeps.push_back(s); }};
 
@@ -129,9 +131,9 @@ struct ChipsetBench {
     unsigned widest;
     Device* chip;  // that it belongs to
   };
-  std::vector<Device*> devices{&pic,     &pit,   &port61, &port92,   &post,      &rtc,    &dma,  &keyboard,
-                               &mouse,   &i8042, &uart,   &parallel, &lapic,     &ioapic, &hpet, &fw_cfg,
-                               &testdev, &bus,   &i440fx, &piix3,    &piix3_ide, &pm};
+  std::vector<Device*> devices{&pic,     &pit,   &port61, &port92,   &post,      &rtc,    &dma,        &keyboard,
+                               &mouse,   &i8042, &uart,   &parallel, &lapic,     &ioapic, &hpet,       &fw_cfg,
+                               &testdev, &bus,   &i440fx, &piix3,    &piix3_ide, &pm,     &pci_testdev};
 
   ChipsetBench() {
     i8042.connect(keyboard, mouse);

@@ -52,6 +52,8 @@ void poke(ChipsetBench& b, const std::string& name) {
     b.piix3.config_write(0x60, 0x0b, 1);
   else if (name == "piix3-ide")
     b.piix3_ide.config_write(0x44, 0x5a, 1);
+  else if (name == "pci-testdev")
+    b.pci_testdev.config_write(0x3c, 0x0b, 1);
   else if (name == "piix4pm")
     b.pm.config_write(0x40, 0x600, 4);
   else

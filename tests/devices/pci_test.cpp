@@ -280,6 +280,45 @@ TEST_CASE("fw_cfg: items by byte, the directory sorted, DMA with select, skip, p
   CHECK(run(2, 0xffffffff, 0x2000) == 1);  // and four gigabytes of padding are not to be had
 }
 
+TEST_CASE("pci-testdev describes a test and counts its writes, on memory and on ports") {
+  PciTestDevice device;
+  device.config_write(0x10, 0xfebf0000, 4);
+  device.config_write(0x14, 0xc000, 4);
+  device.config_write(0x04, 3, 2);
+  REQUIRE(device.ranges().size() == 2);
+  BusTarget& memory = *device.ranges()[0].target;
+  BusTarget& ports = *device.ranges()[1].target;
+  CHECK(memory.read(0, 4) == 0);
+  CHECK(memory.read(16, 1) == 0);
+  const struct {
+    BusTarget& bar;
+    u32 first;
+    u8 number;
+    const char* name;
+  } bars[] = {{memory, 0x800, 0, "mmio-no-eventfd"}, {ports, 0x83, 3, "portio-no-eventfd"}};
+  for (const auto& b : bars) {
+    INFO(b.name);
+    b.bar.write(0, 0, 1);
+    CHECK(b.bar.read(0, 4) == (0x100u | b.number));
+    CHECK(b.bar.read(4, 4) == b.first);
+    CHECK(b.bar.read(8, 4) == 0xfa);
+    std::string name;
+    for (u32 at = 16; b.bar.read(at, 1) != 0; ++at) name += static_cast<char>(b.bar.read(at, 1));
+    CHECK(name == b.name);
+    b.bar.write(b.first, 0xfa, 1);
+    b.bar.write(b.first, 0x55, 1);
+    b.bar.write(b.first + 1, 0xfa, 1);  // that of another test
+    CHECK(b.bar.read(12, 4) == 1);
+    b.bar.write(0, 1, 1);  // this one takes any byte
+    CHECK(b.bar.read(12, 4) == 0);
+    b.bar.write(b.first + 1, 0x55, 1);
+    b.bar.write(b.first + 1, 0xce, 1);
+    CHECK(b.bar.read(12, 4) == 2);
+    b.bar.write(0, 3, 1);  // there is no fourth
+    CHECK(b.bar.read(0, 4) == 0);
+  }
+}
+
 TEST_CASE("Debug console, debug exit, test device and port 92h") {
   std::string text;
   DebugConsole console([&](u8 byte) { text += static_cast<char>(byte); });

@@ -102,15 +102,18 @@ TEST_CASE("features are added to a processor model and taken from it") {
   const Options o = parse({"-cpu", "qemu32,+avx,-vmx,kvm=off"});
   REQUIRE(o.notes.size() == 3);
   CHECK(says(o.notes[1], "'avx' is not implemented"));
+  CHECK(says(parse({"-cpu", "Skylake-Client-noTSX-IBRS"}).notes.at(0), "using the nearest model, max"));
+  CHECK(says(parse({"-cpu", "Opteron_G1,vendor=AuthenticAMD"}).notes.at(0), "using the nearest model, max"));
 }
 
 TEST_CASE("kvm-unit-tests' command line is understood") {
   const Options o = parse(
       {"--no-reboot", "-nodefaults",   "-device", "pc-testdev", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4",
-       "-vnc",        "none",          "-serial", "stdio",      "-device", "VGA,id=v",
+       "-vnc",        "none",          "-serial", "stdio",      "-device", "pci-testdev",
        "-machine",    "accel=kvm:tcg", "-kernel", "x.flat",     "-smp",    "1",
        "-cpu",        "max",           "-append", "a b"});
   CHECK(o.machine.testdev);
+  CHECK(o.machine.pci_testdev);
   REQUIRE(o.machine.debug_exit);
   CHECK(o.machine.debug_exit->port == 0xf4);
   CHECK(o.machine.debug_exit->size == 4);
