@@ -174,6 +174,30 @@ TEST_CASE("An interrupt that waits for STI is taken behind the next instruction"
   }
 }
 
+TEST_CASE("MOVNTI needs no unit: CR0.EM and CR0.TS and a missing CR4.OSFXSR do not stop it") {
+  constexpr u32 kTo = 0x30000;
+  for (u32 off : {0u, u32{cr0::kTs}, u32{cr0::kEm}, cr0::kTs | cr0::kEm}) {
+    for (const bool prefixed : {false, true}) {  // 66h makes it invalid
+      Twins t;
+      const std::vector<u8> code = {0x0f, 0xc3, 0x06, 0x89, 0xc1, 0xf4};  // movnti [esi], eax; mov ecx, eax; hlt
+      t.both([&](Machine& m) {
+        m.flat_32();
+        m.cpu.set_cr4(0);
+        m.cpu.set_cr0(m.cpu.s.cr0 | off);
+        if (prefixed) m.put(kCode, {0x66});
+        m.put(kCode + prefixed, code);
+        m.start(kCode);
+        m.cpu.s.gpr[kEax] = 0x12345678, m.cpu.s.gpr[kEcx] = 0, m.cpu.s.gpr[kEsi] = kTo;
+      });
+      t.run_a(), t.run_b();
+      INFO("CR0 bits " << off << ", prefix " << prefixed);
+      CHECK(t.difference() == "");
+      CHECK(t.b.cpu.s.gpr[kEcx] == (prefixed ? 0 : 0x12345678));
+      CHECK(t.b.get32(kTo) == (prefixed ? 0 : 0x12345678));
+    }
+  }
+}
+
 TEST_CASE("RDTSC reads the scaled counter of the host, to the ring that may") {
   Machine m;
   auto engine = make_translator(m);
