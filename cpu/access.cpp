@@ -95,6 +95,17 @@ Linear Cpu::check(SegReg seg, u32 offset, u32 size, Access access) {
   return a;
 }
 
+PhysicalMemory::Device Cpu::device_at(SegReg seg, u32 offset, u32 size, Access access) {
+  const Segment& g = s.seg[seg];
+  constexpr u8 kBoth = Segment::kReadable | Segment::kWritable;
+  const u8 rights = access == Access::kWrite ? kBoth : u8{Segment::kReadable};
+  const Linear a(g.base + offset);
+  if ((g.access & rights) != rights || !g.inside(offset, size) || page_offset(a) > kPageSize - size) return {};
+  if ((s.armed & debug_arm::kData) != 0 || ((a.value & (size - 1)) != 0 && checks_alignment())) return {};
+  const std::optional<Phys> at = mmu.known_device(a, access, mmu.user());
+  return at ? mmu.memory().device(*at) : PhysicalMemory::Device{};
+}
+
 // An 8086 has no limits: the second byte of a word at FFFFh lies at 0.
 bool Cpu::wraps_in_segment(SegReg) const { return model.generation == Generation::k8086; }
 

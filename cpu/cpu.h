@@ -123,6 +123,8 @@ class Cpu {
   T read_linear(Linear a);
   template <class T>
   void write_linear(Linear a, T value);
+  // The device that an access would reach, if it has been met lately and nothing else stands in the way; or none.
+  PhysicalMemory::Device device_at(SegReg seg, u32 offset, u32 size, Access access);
   // Throws the #PF that such an access would, and otherwise makes sure that it cannot fault.
   void probe(Linear a, u32 size, Access access);
   // --- implicit supervisor accesses: descriptor tables, TSS, stacks of inner rings

@@ -74,6 +74,11 @@ void Cpu::modify(SegReg seg, u32 offset, Change change) {
       }
     }
   }
+  if constexpr (sizeof(T) <= 4) {
+    const PhysicalMemory::Device d = device_at(seg, offset, sizeof(T), Access::kWrite);
+    if (d.target != nullptr)
+      return d.target->write(d.offset, change(static_cast<T>(d.target->read(d.offset, sizeof(T)))), sizeof(T));
+  }
   check(seg, offset, sizeof(T), Access::kWrite);
   write<T>(seg, offset, change(read<T>(seg, offset)));
 }

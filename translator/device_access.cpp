@@ -7,19 +7,9 @@ namespace {
 
 using Device = PhysicalMemory::Device;
 
-// Generated code keeps the lanes from misaligned accesses where these are checked.
-Device device_at(Cpu& cpu, unsigned seg, u32 offset, u32 size, Access access) {
-  const Segment& g = cpu.s.seg[seg];
-  const u8 right = access == Access::kWrite ? Segment::kWritable : Segment::kReadable;
-  const Linear a(g.base + offset);
-  if ((g.access & right) == 0 || !g.inside(offset, size) || page_offset(a) > kPageSize - size) return {};
-  const std::optional<Phys> page = cpu.mmu.known_device(a, access, cpu.mmu.user());
-  return page ? cpu.mmu.memory().device(*page) : Device{};
-}
-
 template <class T>
 Device operand(Cpu& cpu, const Insn& insn, Access access) {
-  return device_at(cpu, insn.segment, interp::effective_address(cpu.s, insn), sizeof(T), access);
+  return cpu.device_at(interp::segment(insn), interp::effective_address(cpu.s, insn), sizeof(T), access);
 }
 
 template <class T>
@@ -49,7 +39,7 @@ void advance(CpuState& s, const Insn& insn, unsigned index, u32 size) {
 template <class T>
 bool load_string(Cpu& cpu, const Insn& insn) {
   CpuState& s = cpu.s;
-  const Device from = device_at(cpu, insn.segment, s.r32(kEsi) & insn.address_mask, sizeof(T), Access::kRead);
+  const Device from = cpu.device_at(interp::segment(insn), s.r32(kEsi) & insn.address_mask, sizeof(T), Access::kRead);
   if (from.target == nullptr) return false;
   interp::set_reg<T>(s, kEax, static_cast<T>(from.target->read(from.offset, sizeof(T))));
   advance(s, insn, kEsi, sizeof(T));
@@ -59,7 +49,7 @@ bool load_string(Cpu& cpu, const Insn& insn) {
 template <class T>
 bool store_string(Cpu& cpu, const Insn& insn) {
   CpuState& s = cpu.s;
-  const Device to = device_at(cpu, kEs, s.r32(kEdi) & insn.address_mask, sizeof(T), Access::kWrite);
+  const Device to = cpu.device_at(kEs, s.r32(kEdi) & insn.address_mask, sizeof(T), Access::kWrite);
   if (to.target == nullptr) return false;
   to.target->write(to.offset, interp::reg<T>(s, kEax), sizeof(T));
   advance(s, insn, kEdi, sizeof(T));
@@ -70,9 +60,9 @@ bool store_string(Cpu& cpu, const Insn& insn) {
 template <class T>
 bool move_string(Cpu& cpu, const Insn& insn) {
   CpuState& s = cpu.s;
-  const Device from = device_at(cpu, insn.segment, s.r32(kEsi) & insn.address_mask, sizeof(T), Access::kRead);
+  const Device from = cpu.device_at(interp::segment(insn), s.r32(kEsi) & insn.address_mask, sizeof(T), Access::kRead);
   if (from.target == nullptr) return false;
-  const Device to = device_at(cpu, kEs, s.r32(kEdi) & insn.address_mask, sizeof(T), Access::kWrite);
+  const Device to = cpu.device_at(kEs, s.r32(kEdi) & insn.address_mask, sizeof(T), Access::kWrite);
   if (to.target == nullptr) return false;
   to.target->write(to.offset, static_cast<T>(from.target->read(from.offset, sizeof(T))), sizeof(T));
   advance(s, insn, kEsi, sizeof(T));

@@ -193,3 +193,24 @@ TEST_CASE("A repeated string gives a device what as many single ones would") {
     for (unsigned r : {kEax, kEsi, kEdi, kEcx}) REQUIRE(t.a.cpu.s.gpr[r] == t.b.cpu.s.gpr[r]);
   }
 }
+
+TEST_CASE("A device whose register is changed sees one read and one write, or neither where it may not be written") {
+  Rig t;
+  for (u32 round = 0; round < 3; ++round) {  // from the second on its page is known
+    t.forget();
+    t.both([&](Machine& m) {
+      enter(m, Kind::kPaged, {0x66, 0x09, 0x07, 0x30, 0x47, 0x02, 0xf4}, 1);  // or [edi], ax; xor [edi+2], al
+      m.map_identically(kDirectory, kTable);
+      if (round == 2) m.put32(kTable + (kDevices >> 12) * 4, kDevices | 0x65), m.cpu.set_cr3(kDirectory);
+      m.cpu.s.gpr[kEdi] = kDevices + 0x10, m.cpu.s.gpr[kEax] = 0x1234;
+    });
+    REQUIRE(t.run() == "");
+    std::vector<u64> expected;
+    if (round != 2) {
+      const u32 first = (0x9e3779b1u & 0xffff) | 0x1234, second = (3 * 0x9e3779b1u & 0xff) ^ 0x34;
+      expected = {0x1002, u64{first} << 32 | 0x1001002, 0x1201, u64{second} << 32 | 0x1001201};
+    }
+    CHECK(t.of_a.seen == expected);
+    CHECK(t.of_b.seen == expected);
+  }
+}
