@@ -119,12 +119,13 @@ struct Exit {
   u16 rel32 = 0;  // offset of the four bytes
   u16 cold = 0;   // offset of the question to the engine in the cold path
   u32 eip = 0;
-  u32 to = 0;            // the number + 1 of the block that it is linked to
-  bool poll = false;     // a backward transfer enters through the poll
-  bool fpu = false;      // the guest's x87 and SSE state is in the host's units
-  bool far = false;      // out of the block's page (views.h)
-  u8 locator = kNoReg;   // a call to one: what it loads. When linked, the code behind the exit does that, and goes on
-  Exit* next = nullptr;  // the next one that leads to the same block
+  u32 to = 0;    // the number + 1 of the block that it is linked to …
+  u32 next = 0;  // … and of the next and the previous exit that lead there
+  u32 previous = 0;
+  bool poll = false;    // a backward transfer enters through the poll
+  bool fpu = false;     // the guest's x87 and SSE state is in the host's units
+  bool far = false;     // out of the block's page (views.h)
+  u8 locator = kNoReg;  // a call to one: what it loads. When linked, the code behind the exit does that, and goes on
   Block* from = nullptr;
 };
 static_assert(sizeof(Exit) == 32);
@@ -156,8 +157,8 @@ struct Block {
   u8 exit_count = 0;
   u32 first_exit = 0;  // the number of exits[0] in generated code
   Exit* exits = nullptr;
-  Exit* incoming = nullptr;  // exits of other blocks that lead here
-  Mark* marks = nullptr;     // shared by copies
+  u32 incoming = 0;       // the number + 1 of the first exit that leads here
+  Mark* marks = nullptr;  // shared by copies
   const Relocation* relocations = nullptr;
   u32 relocation_count = 0;
   u8* code = nullptr;  // starts with fetching the x87 and SSE state, if it is used, then the poll

@@ -74,14 +74,13 @@ Block& Translator::copy_one(const Block& from, const BlockKey& page) {
   block.key.linear = page.linear + offset;
   block.key.eip = page.eip + offset;
   block.key.copy = page.copy;
-  block.incoming = nullptr;
+  block.incoming = 0;
   block.first_exit = exits_.used();
   block.exits = exits_.take(block.exit_count);
   std::copy_n(from.exits, block.exit_count, block.exits);
   for (Exit& exit : std::span(block.exits, block.exit_count)) {
     exit.eip += block.key.eip - from.key.eip;
-    exit.to = 0;
-    exit.next = nullptr;
+    exit.to = exit.next = exit.previous = 0;
     exit.from = &block;
   }
   CHECK(backend_->copy(from, block));

@@ -173,10 +173,9 @@ void Translator::kill(Block& block) {
   block.valid = false;
   backend_->redirect(block);
   cache_->forget_number(block.code);
-  while (block.incoming != nullptr) {
-    Exit& exit = *block.incoming;
-    block.incoming = exit.next;
-    exit.to = 0;
+  while (block.incoming != 0) {
+    Exit& exit = exits_[block.incoming - 1];
+    unlist(exit);
     if (exit.from->valid) backend_->unchain(exit);
   }
   by_key_.erase(block);

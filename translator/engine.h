@@ -119,6 +119,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   Block* follow(const Exit& exit);
   void link(Exit& exit, Block& to);
   void point(Exit& exit, Block& to);
+  void unlist(Exit& exit);
   u32 choose_copy(const DispatchTable& table, const BlockKey& key) const;
   void unlink_out(const View& view, bool for_good);
   void adopt(const Block& block, const DispatchTable& table);

@@ -201,7 +201,8 @@ void Translator::link(Exit& exit, Block& to) {
   if (to.crosses() || !leads_on(exit, to) || (exit.far && views_[from.view].owner != spaces_.current()->number()))
     return backend_->give_up(exit);
   if (exit.far) {
-    views_[to.view].far_targets.push_back(to.id);
+    std::vector<u32>& targets = views_[to.view].far_targets;
+    if (std::find(targets.begin(), targets.end(), to.id) == targets.end()) targets.push_back(to.id);
     ++stats_.far_links;
   }
   point(exit, to);
@@ -210,8 +211,18 @@ void Translator::link(Exit& exit, Block& to) {
 void Translator::point(Exit& exit, Block& to) {
   CHECK(exit.to == 0);
   backend_->chain(exit, to);
+  const u32 number = static_cast<u32>(&exit - &exits_[0]) + 1;
   exit.to = to.id + 1;
-  exit.next = std::exchange(to.incoming, &exit);
+  exit.next = std::exchange(to.incoming, number);
+  exit.previous = 0;
+  if (exit.next != 0) exits_[exit.next - 1].previous = number;
+}
+
+// No more among those that lead to its target.
+void Translator::unlist(Exit& exit) {
+  (exit.previous != 0 ? exits_[exit.previous - 1].next : blocks_[exit.to - 1].incoming) = exit.next;
+  if (exit.next != 0) exits_[exit.next - 1].previous = exit.previous;
+  exit.to = 0;
 }
 
 // The instruction that missed. Its block is alive, so its bytes are what they were.

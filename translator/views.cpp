@@ -125,10 +125,7 @@ void Translator::unlink_out(const View& view, bool for_good) {
     for (Exit& exit : std::span(block.exits, block.exit_count)) {
       if (!exit.far) continue;
       if (exit.to != 0) {
-        Exit** at = &blocks_[exit.to - 1].incoming;
-        while (*at != &exit) at = &(*at)->next;
-        *at = exit.next;
-        exit.to = 0;
+        unlist(exit);
         backend_->unchain(exit);
       }
       if (for_good) backend_->give_up(exit);
@@ -140,14 +137,11 @@ void Translator::unlink_out(const View& view, bool for_good) {
 void Translator::unlink_dropped() {
   for (const u32 view : spaces_.take_dropped()) {
     for (const u32 target : std::exchange(views_[view].far_targets, {})) {
-      for (Exit** at = &blocks_[target].incoming; *at != nullptr;) {
-        Exit& exit = **at;
-        if (!exit.far) {
-          at = &exit.next;
-          continue;
-        }
-        *at = exit.next;
-        exit.to = 0;
+      for (u32 at = blocks_[target].incoming; at != 0;) {
+        Exit& exit = exits_[at - 1];
+        at = exit.next;
+        if (!exit.far) continue;
+        unlist(exit);
         if (exit.from->valid) backend_->unchain(exit);
       }
     }
