@@ -14,11 +14,8 @@ namespace umbra {
 
 namespace {
 
-constexpr std::size_t kHuge = 2u << 20;
+constexpr std::size_t kHuge = Backing::kHuge;
 constexpr u32 kStep = 2 * kHuge;  // asked for at once: a request costs a millisecond, however small
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
 
 // Address space that begins at a multiple of kHuge.
 u8* reserve(std::size_t bytes) {
@@ -69,14 +66,11 @@ CodeCache::~CodeCache() {
 }
 
 // Code is spread over more 4 KiB pages than a processor remembers, and each of them would be two faults on the way, one
-// through either mapping. The host may refuse; then pages come as they are touched. What has been used stays resident.
-void CodeCache::back(u32 end) {
-  while (backed_ < end) {
+// through either mapping. What has been used stays resident.
+void CodeCache::back() {
+  while (backing_ != nullptr && backed_ < size_ && used_ + kStep / 2 > backed_) {
     const u32 bytes = std::min(kStep, size_ - backed_);
-    for (u8* view : {writable_, code_}) {
-      for (u32 i = 0; i < bytes; i += kHuge) static_cast<void>(*const_cast<volatile u8*>(view + backed_ + i));
-      madvise(view + backed_, bytes, MADV_COLLAPSE);
-    }
+    backing_->ask({writable_ + backed_, bytes, code_ + backed_});
     backed_ += bytes;
   }
 }
@@ -92,7 +86,7 @@ u8* CodeCache::commit(u32 bytes, u32 number) {
   u8* at = next();
   if (used_ != 0) std::memcpy(writable_next() - sizeof number, &number, sizeof number);
   used_ = std::min(size_, align_up(used_ + bytes + static_cast<u32>(sizeof number), 16u));
-  back(used_);
+  back();
   return at;
 }
 

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "cpu/base/result.h"
+#include "translator/backing.h"
 #include "translator/context.h"
 
 namespace umbra {
@@ -20,6 +21,7 @@ class CodeCache {
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
 
+  void use(Backing& backing) { backing_ = &backing; }
   u8* base() const { return code_; }  // executable
   u32 used() const { return used_; }
   u32 size() const { return size_; }
@@ -55,12 +57,13 @@ class CodeCache {
 
  private:
   CodeCache(u8* code, u8* writable, u32 size) : code_(code), writable_(writable), size_(size) {}
-  void back(u32 end);
+  void back();
   u8* code_;
   u8* writable_;
   u32 size_;
   u32 used_ = 0;
   u32 backed_ = 0;  // so far it has been asked for in huge pages
+  Backing* backing_ = nullptr;
 };
 
 }  // namespace umbra

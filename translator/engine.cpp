@@ -9,6 +9,7 @@ namespace umbra {
 Translator::Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend> backend, PhysicalMemory& memory,
                        const TranslatorOptions& options)
     : cache_(std::move(cache)), backend_(std::move(backend)), memory_(memory), options_(options), interpreter_(memory) {
+  cache_->use(backing_);
   Context& context = cache_->context();
   context.engine = this;
   backend_->start(
@@ -20,6 +21,7 @@ Translator::Translator(std::unique_ptr<CodeCache> cache, std::unique_ptr<Backend
 }
 
 Translator::~Translator() {
+  backing_.stop();
   sampler_.reset();
   memory_.remove_watcher(static_cast<CodeWatcher&>(*this));
   memory_.remove_watcher(static_cast<LayoutWatcher&>(*this));

@@ -178,15 +178,16 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   bool demote_wanted_ = false;                               // the instruction that just had one
   std::unordered_map<u64, std::bitset<kPageSize>> checked_;  // in physical pages: instructions that windows do not suit
 
-  Arena<Block> blocks_{1u << 21};  // in the order of their code
+  Backing backing_;
+  Arena<Block> blocks_{backing_, 1u << 21};  // in the order of their code
   BlockIndex by_key_{blocks_};
   std::array<u32, kPageSize> begins_{};  // while a view is given copies: the number + 1 of the block that begins there
   std::vector<u32> to_copy_;
   Draft draft_;
-  Arena<Mark> marks_{1u << 24};
-  Arena<Relocation> relocations_{1u << 25};
-  Arena<Exit> exits_{1u << 22};
-  Arena<Site> sites_{1u << 20};  // of callouts by design
+  Arena<Mark> marks_{backing_, 1u << 24};
+  Arena<Relocation> relocations_{backing_, 1u << 25};
+  Arena<Exit> exits_{backing_, 1u << 22};
+  Arena<Site> sites_{backing_, 1u << 20};  // of callouts by design
   std::array<Missed, 1024> missed_;
   u32 stub_bytes_ = 0;
   u32 copies_apart_ = 0;  // bytes of code that is there because several run it (views.h)
