@@ -403,10 +403,16 @@ void leave_or_resume(Cpu& cpu, bool done) {
   if (!done) cpu.s.eip = cpu.s.insn_eip;
 }
 
+// Who waits for the processor to stop sees it behind the next one.
+u32 most_iterations(const Cpu& cpu) {
+  const bool leaves = (cpu.pending.load(std::memory_order_relaxed) & attention::kExit) != 0;
+  return leaves || cpu.trap_check_needed() ? 1 : kIterations;
+}
+
 template <class What, class T>
 void repeated(Cpu& cpu, const Insn& insn) {
   Registers r(cpu.s, insn);
-  u32 left = cpu.trap_check_needed() ? 1 : kIterations;
+  u32 left = most_iterations(cpu);
   while (left != 0 && r.count() != 0) {
     const u32 n = What::template run<T>(cpu, insn, r, std::min(left, r.count()));
     if (n == 0) iterate<What, T>(cpu, insn, r);
@@ -422,7 +428,7 @@ template <class What, class T>
 void repeated_compare(Cpu& cpu, const Insn& insn) {
   Registers r(cpu.s, insn);
   bool ended = r.count() == 0;
-  u32 left = cpu.trap_check_needed() ? 1 : kIterations;
+  u32 left = most_iterations(cpu);
   while (left != 0 && !ended) {
     const u32 n = What::template run<T>(cpu, insn, r, std::min(left, r.count()));
     if (n == 0) iterate<What, T>(cpu, insn, r);

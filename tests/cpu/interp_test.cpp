@@ -49,6 +49,24 @@ TEST_CASE("a REP MOVS that overwrites the code behind it runs the new code") {
   CHECK(m.cpu.s.r32(kEdx) == 2);
 }
 
+TEST_CASE("a repeated string instruction ends behind one iteration when the processor is to stop") {
+  TestMachine m;
+  m.flat32();
+  for (const u8 opcode : {0xa4, 0xaa, 0xa6, 0xae}) {  // MOVS, STOS, CMPS, SCAS
+    m.poke(0x1000, {0xf3, opcode, kHlt});
+    m.poke(0x2000, {5, 5, 5, 5, 5, 5});
+    m.cpu.s.r32(kEax) = 5;
+    m.cpu.s.r32(kEsi) = m.cpu.s.r32(kEdi) = 0x2000;
+    m.cpu.s.r32(kEcx) = 6;
+    m.cpu.s.eip = 0x1000;
+    m.cpu.pending.fetch_or(attention::kExit);
+    m.interp.step(m.cpu);
+    m.cpu.pending.fetch_and(~attention::kExit);
+    CHECK(m.cpu.s.r32(kEcx) == 5);
+    CHECK(m.cpu.s.eip == 0x1000);
+  }
+}
+
 TEST_CASE("an instruction across two pages follows a change of either") {
   TestMachine m;
   m.flat32();
