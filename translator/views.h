@@ -79,7 +79,7 @@ class Views {
   struct Whole {
     std::size_t operator()(const BlockKey& k) const {
       return (k.phys << 20 ^ k.linear) * 0x9e3779b97f4a7c15 ^ (u64{k.mode.bits()} << 32 | k.eip) * 0xc2b2ae3d27d4eb4f ^
-             k.copy * 0x165667b19e3779f9;
+             u64 { k.copy } * 0x165667b19e3779f9;
     }
   };
   // All but where it lies and whose it is.
