@@ -33,12 +33,6 @@ bool keeps_stack(const Insn& insn) {
   return moves || (effects(insn, CodeSize::k32).writes & 1 << kEsp) == 0;
 }
 
-void set_segment(Machine& m, SegReg seg, u16 selector, u16 rights, u32 base, u32 limit) {
-  Segment& s = m.cpu.s.seg[seg];
-  s.selector = selector, s.rights = rights, s.base = base, s.limit = limit;
-  s.derive(true);
-}
-
 // A signal may come at any moment in generated code, like the kick of another thread.
 Cpu* g_interrupted = nullptr;
 Translator* g_kicked = nullptr;

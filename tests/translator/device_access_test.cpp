@@ -54,14 +54,6 @@ struct Rig : Twins {
 
 enum class Kind : u32 { kFlat, kPaged, kUser, kReal, kLimited, kCount };
 
-void set_segment(Machine& m, SegReg seg, u16 rights, u32 base, u32 limit) {
-  Segment& s = m.cpu.s.seg[seg];
-  s.rights = rights;
-  s.base = base;
-  s.limit = limit;
-  s.derive(true);
-}
-
 void enter(Machine& m, Kind kind, const std::vector<u8>& code, u32 seed) {
   std::mt19937 random(seed);
   m.flat_32();

@@ -11,16 +11,6 @@ namespace {
 constexpr u32 kCode = 0x40000, kFunction = 0x50000, kDirectory = 0x10000, kTable = 0x11000, kOther = 0x12000;
 constexpr u32 kEntry = kTable + (kFunction >> 12) * 4;
 
-std::vector<u8> le32(u32 v) {
-  return {static_cast<u8>(v), static_cast<u8>(v >> 8), static_cast<u8>(v >> 16), static_cast<u8>(v >> 24)};
-}
-
-std::vector<u8> join(std::initializer_list<std::vector<u8>> parts) {
-  std::vector<u8> all;
-  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
-
 // Everything at its own address; the function's page can be one of two that return 1 and 2. A second directory says
 // the same.
 void map_all(Machine& m, u32 flags) {

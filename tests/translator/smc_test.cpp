@@ -12,16 +12,6 @@ namespace {
 
 constexpr u32 kCode = 0x40000;
 
-std::vector<u8> le32(u32 v) {
-  return {static_cast<u8>(v), static_cast<u8>(v >> 8), static_cast<u8>(v >> 16), static_cast<u8>(v >> 24)};
-}
-
-std::vector<u8> join(std::initializer_list<std::vector<u8>> parts) {
-  std::vector<u8> all;
-  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
-
 std::string run_both(Twins& t, u32 at = kCode) {
   t.both([&](Machine& m) { m.start(at); });
   const Stop a = t.run_a(), b = t.run_b();

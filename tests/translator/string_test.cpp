@@ -32,14 +32,6 @@ struct Situation {
   bool holds_code[kAreaPages];
 };
 
-void set_segment(Machine& m, SegReg seg, u16 rights, u32 base, u32 limit) {
-  Segment& s = m.cpu.s.seg[seg];
-  s.rights = rights;
-  s.base = base;
-  s.limit = limit;
-  s.derive(true);
-}
-
 void enter(Machine& m, const Situation& x) {
   m.flat_32();
   CpuState& s = m.cpu.s;

@@ -19,15 +19,6 @@ struct Situation {
   u32 values[16];
 };
 
-void set_segment(Machine& m, SegReg seg, u16 selector, u16 rights, u32 base, u32 limit) {
-  Segment& s = m.cpu.s.seg[seg];
-  s.selector = selector;
-  s.rights = rights;
-  s.base = base;
-  s.limit = limit;
-  s.derive(true);
-}
-
 // The TSS at 0x600 names the stack of ring 0.
 void enter(Machine& m, const Situation& x) {
   m.flat_32();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -171,5 +172,27 @@ struct Twins {
     return out;
   }
 };
+
+inline void set_segment(Machine& m, SegReg seg, u16 rights, u32 base, u32 limit) {
+  Segment& s = m.cpu.s.seg[seg];
+  s.rights = rights;
+  s.base = base;
+  s.limit = limit;
+  s.derive(true);
+}
+inline void set_segment(Machine& m, SegReg seg, u16 selector, u16 rights, u32 base, u32 limit) {
+  m.cpu.s.seg[seg].selector = selector;
+  set_segment(m, seg, rights, base, limit);
+}
+
+// Code in pieces.
+inline std::vector<u8> le32(u32 v) {
+  return {static_cast<u8>(v), static_cast<u8>(v >> 8), static_cast<u8>(v >> 16), static_cast<u8>(v >> 24)};
+}
+inline std::vector<u8> join(std::initializer_list<std::vector<u8>> parts) {
+  std::vector<u8> all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
 
 }  // namespace umbra::test

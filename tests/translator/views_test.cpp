@@ -14,16 +14,6 @@ constexpr u32 kCode = 0x40000, kLater = kCode + 0x100, kFunction = 0x50000, kEls
 constexpr u32 kPointers = 0x18000, kDirectories = 0x10000, kTables = 0x14000;  // two of each of the latter
 constexpr u32 kOne = 3, kTwo = 4;  // what the functions at kFunction and behind it return
 
-std::vector<u8> le32(u32 v) {
-  return {static_cast<u8>(v), static_cast<u8>(v >> 8), static_cast<u8>(v >> 16), static_cast<u8>(v >> 24)};
-}
-
-std::vector<u8> join(std::initializer_list<std::vector<u8>> parts) {
-  std::vector<u8> all;
-  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
-
 std::vector<u8> call(u32 from, u32 to) { return join({{0xe8}, le32(to - (from + 5))}); }
 
 void map(Machine& m, u32 table, u32 linear, u32 phys) {
