@@ -30,7 +30,6 @@ void apply_defaults(Options& o) {
       o.serial.emplace_back(stdio_given ? "null" : o.monitors.empty() ? "mon:stdio" : "stdio");
   }
   o.machine.floppy_drive = !o.no_defaults;
-  o.machine.vga = o.machine.vga && (o.vga_given || !o.no_defaults);
   if (!o.no_defaults) {
     if (o.serial.empty()) o.serial.emplace_back("null");
     if (o.parallel.empty()) o.parallel.emplace_back("null");
