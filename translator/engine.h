@@ -174,7 +174,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
     u64 since = 0;        // ticks
     u32 count = 0;
   };
-  std::array<Refusals, 256> refusals_{};
+  std::array<std::array<Refusals, 4>, 256> refusals_{};
   bool demote_wanted_ = false;                               // the instruction that just had one
   std::unordered_map<u64, std::bitset<kPageSize>> checked_;  // in physical pages: instructions that windows do not suit
 

@@ -10,6 +10,8 @@
 #include <ucontext.h>
 #include <x86intrin.h>
 
+#include <algorithm>
+
 #include "cpu/base/log.h"
 #include "translator/engine.h"
 
@@ -82,10 +84,14 @@ bool Translator::suits_window(const BlockKey& key) const {
 
 // In a signal handler. Instructions that share a place forget each other, which only makes us more patient.
 void Translator::note_refusal(u64 instruction, bool guest_fault) {
-  Refusals& r = refusals_[instruction * 0x9e3779b97f4a7c15 >> 56];
+  // Those that take turns must not take each other's place: who has been seen least gives way.
+  auto& set = refusals_[instruction * 0x9e3779b97f4a7c15 >> 56];
+  const auto known = std::ranges::find(set, instruction, &Refusals::instruction);
+  Refusals& r = known != set.end() ? *known : *std::ranges::min_element(set, {}, &Refusals::count);
   const u64 now = __rdtsc();
   if (r.instruction != instruction || (guest_fault && now - r.since > kClose)) r = {instruction, now, 0};
   demote_wanted_ = ++r.count >= (guest_fault ? kGuestFaults : kRefusals);
+  if (demote_wanted_) r = {};
 }
 
 void Translator::demote(Block& block, u32 index) {
