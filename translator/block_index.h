@@ -59,7 +59,8 @@ class BlockIndex {
   // Those of a page are neighbours: as a rule many are looked for at a time.
   static u32 hash(const BlockKey& k) {
     const u64 page = ((k.phys & ~u64{kPageMask}) << 20 ^ k.linear >> kPageBits) * 0x9e3779b97f4a7c15 ^
-                     (u64{k.mode.bits()} << 32 | (k.linear - k.eip)) * 0xc2b2ae3d27d4eb4f ^ k.copy * 0x165667b19e3779f9;
+                     (u64{k.mode.bits()} << 32 | (k.linear - k.eip)) * 0xc2b2ae3d27d4eb4f ^
+                     u64 { k.copy } * 0x165667b19e3779f9;
     return static_cast<u32>(page ^ page >> 31) + ((k.linear & kPageMask) >> 3);
   }
   void place(Slot slot) {
