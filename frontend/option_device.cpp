@@ -80,7 +80,7 @@ Status add_pci_test_device(Options& o, const Items&) {
 Status add_vga(Options& o, const Items& items) {
   const auto memory = number_of("VGA", items, "vgamem_mb", 16, 16);
   if (!memory || *memory != 16) return Error{"-device: VGA has 16 MiB of memory; only vgamem_mb=16 is supported"};
-  o.machine.vga = true;
+  o.machine.vga = o.vga_given = true;
   return {};
 }
 

@@ -32,7 +32,7 @@ Status one_of(Options& o, const std::string& names) {
 const char* fixed_property(const std::string& key) {
   for (const char* off : {"usb", "vmport", "smm", "sata", "confidential-guest-support"})
     if (key == off) return "off";
-  for (const char* on : {"pit", "pic", "i8042", "smbus", "graphics"})
+  for (const char* on : {"pit", "pic", "i8042", "smbus"})
     if (key == on) return "on";
   return nullptr;
 }
@@ -75,6 +75,8 @@ Status option_machine(Options& o, const std::string& text) {
       if (Status s = set_bool(o.machine.acpi, "machine", kv); !s) return s;
     } else if (kv.key == "hpet") {
       if (Status s = set_bool(o.machine.hpet, "machine", kv); !s) return s;
+    } else if (kv.key == "graphics") {
+      if (Status s = set_bool(o.machine.graphics, "machine", kv); !s) return s;
     } else if (kv.key == "kernel") {
       o.machine.kernel = kv.value;
     } else if (kv.key == "initrd") {
@@ -90,8 +92,9 @@ Status option_machine(Options& o, const std::string& text) {
                kv.key == "mem-merge" || kv.key == "suppress-vmdesc" || kv.key == "kvm-shadow-mem") {
       o.notes.push_back("-machine: " + kv.key + " makes no difference here");
     } else if (!kv.value.empty() && kv.key != "type") {
-      return Error{"-machine: there is no '" + kv.key +
-                   "' that can be set; there are type, accel, acpi, hpet, kernel, initrd, append and firmware"};
+      return Error{
+          "-machine: there is no '" + kv.key +
+          "' that can be set; there are type, accel, acpi, hpet, graphics, kernel, initrd, append and firmware"};
     } else {
       const std::string& name = kv.key == "type" ? kv.value : kv.key;
       if (name == "bare") {

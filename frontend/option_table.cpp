@@ -96,6 +96,7 @@ Status vga(Options& o, const std::string& text) {
     return bad_value("vga", text, "std or none");
   }
   o.machine.vga = text == "std";
+  o.vga_given = true;
   return {};
 }
 

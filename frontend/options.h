@@ -38,6 +38,7 @@ struct Options {
   bool nographic = false;
   bool full_screen = false;
   bool no_defaults = false;
+  bool vga_given = false;  // -vga or -device VGA: without, -nodefaults has none
   std::string accel = "jit";
   bool verify = false;       // check every block that the translator emits
   u64 code_cache_bytes = 0;  // 0: the engine's own default

@@ -23,6 +23,7 @@ namespace {
 
 void apply_defaults(Options& o) {
   if (o.nographic) {
+    o.machine.graphics = false;
     if (o.display.empty()) o.display = "none";
     const bool stdio_given = std::ranges::count(o.monitors, "stdio") != 0 || o.debugcon == "stdio" ||
                              std::ranges::count(o.streams, "stdio", &NamedStream::stream) != 0;
@@ -30,6 +31,7 @@ void apply_defaults(Options& o) {
       o.serial.emplace_back(stdio_given ? "null" : o.monitors.empty() ? "mon:stdio" : "stdio");
   }
   o.machine.floppy_drive = !o.no_defaults;
+  o.machine.vga = o.machine.vga && (o.vga_given || !o.no_defaults);
   if (!o.no_defaults) {
     if (o.serial.empty()) o.serial.emplace_back("null");
     if (o.parallel.empty()) o.parallel.emplace_back("null");

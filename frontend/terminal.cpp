@@ -75,7 +75,7 @@ class Terminal final : public Display {
   Status open() {
     if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0)
       return Error{"-display curses draws in a terminal, and this is none: use -display none"};
-    if (links_.screen == nullptr) return Error{"-display curses needs a video card: leave out -vga none"};
+    if (links_.screen == nullptr) return Error{"-display curses needs a video card: give -vga std"};
     if (::pipe2(wake_, O_CLOEXEC | O_NONBLOCK) != 0) return Error{"cannot make a pipe: too many open files"};
     return {};
   }

@@ -77,6 +77,7 @@ struct MachineConfig {
   std::string append;
 
   bool vga = true;
+  bool graphics = true;  // false: firmware is told to talk on COM1, whether there is a VGA or not
   std::vector<std::unique_ptr<CharDev>> serial;    // COM1…; null entries are absent ports
   std::vector<std::unique_ptr<CharDev>> parallel;  // LPT1…
   std::unique_ptr<CharDev> debugcon;               // port `debugcon_port`

@@ -139,7 +139,7 @@ void Machine::describe_to_firmware() {
   fw_cfg_.add(FwCfg::kUuid, {config_.uuid.begin(), config_.uuid.end()});
   fw_cfg_.add(FwCfg::kSmbios, smbios_fields(config_));
   fw_cfg_.add_number(FwCfg::kRamSize, ram_, 8);
-  fw_cfg_.add_number(FwCfg::kNoGraphic, config_.vga ? 0 : 1, 2);
+  fw_cfg_.add_number(FwCfg::kNoGraphic, config_.graphics ? 0 : 1, 2);
   fw_cfg_.add_number(FwCfg::kCpus, 1, 2);
   fw_cfg_.add_number(FwCfg::kMaxCpus, 1, 2);
   fw_cfg_.add_number(FwCfg::kBootMenu, config_.boot_menu ? 1 : 0, 2);

@@ -21,6 +21,20 @@ TEST_CASE("SeaBIOS finds the machine and looks for a boot device") {
   CHECK(rig.run_until(switch_off, 5) == 0);
 }
 
+TEST_CASE("SeaBIOS talks on COM1 when the machine has no graphics, and not for want of a VGA") {
+  for (const bool graphics : {true, false}) {
+    MachineConfig config = BoardRig::config();
+    config.vga = false;
+    config.graphics = graphics;
+    BoardRig rig(std::move(config));
+    INFO(rig.error);
+    REQUIRE(rig.machine != nullptr);
+    const auto ready = [&] { return rig.debug.find("No bootable device") != std::string::npos; };
+    CHECK(rig.run_until(ready, 30) == BoardRig::kSeen);
+    CHECK((rig.serial.find("SeaBIOS") == std::string::npos) == graphics);
+  }
+}
+
 TEST_CASE("SeaBIOS goes on where a program wanted it to after a reset of the processor") {
   // DS = 0; 40:67 = 0:7C1Fh; CMOS 0Fh = 0Ah; pulse RESET#; and there: mov dx, 402h; mov al, '!'; out dx, al
   const u8 code[] = {0x31, 0xc0, 0x8e, 0xd8, 0xc7, 0x06, 0x67, 0x04, 0x1f, 0x7c, 0xa3, 0x69, 0x04,

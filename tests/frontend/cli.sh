@@ -85,6 +85,21 @@ out=$(printf 'info block\nquit\n' | timeout 20 "$umbra" -S -nodefaults -display 
 [[ $out != *floppy* ]] || complain "-nodefaults left a floppy drive: $out"
 out=$(printf 'info block\nquit\n' | timeout 20 "$umbra" -S -nodefaults -fda "$dir/floppy" -display none -monitor stdio 2>&1)
 [[ $out == *floppy0* ]] || complain "-nodefaults -fda gave no floppy drive: $out"
+for words in "" "-nodefaults -vga std" "-nodefaults -device VGA"; do  # 0:2.0
+  out=$(printf 'info pci\nquit\n' | timeout 20 "$umbra" -S $words -display none -monitor stdio 2>&1)
+  [[ $out == *1234:1111* ]] || complain "'$words' gave no VGA: $out"
+done
+for words in "-nodefaults" "-vga none"; do
+  out=$(printf 'info pci\nquit\n' | timeout 20 "$umbra" -S $words -display none -monitor stdio 2>&1)
+  [[ $out != *1234:1111* ]] || complain "'$words' gave a VGA: $out"
+done
+
+# Firmware is told to talk on COM1 by -nographic alone.
+for words in "-display none|no" "-display none -nodefaults|no" "-nographic|yes" "-machine graphics=off -display none|yes"; do
+  out=$(timeout 3 "$umbra" -m 16 -net none ${words%|*} -serial stdio -monitor none 2>&1 </dev/null)
+  [[ $out == *SeaBIOS* ]] && said=yes || said=no
+  [ $said = "${words#*|}" ] || complain "${words%|*}: SeaBIOS talks on COM1: $said"
+done
 
 # Streams with names: a port's own, and one that a port and a monitor share.
 out=$({ sleep 2; printf '\001c'; sleep 0.5; printf 'info name\n'; sleep 0.5; printf 'quit\n'; sleep 1; } |

@@ -246,7 +246,7 @@ def whole_machine(s, folder):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         for by_socket in (True, False):
-            for options, parts in ((["-m", "16", "-bios", ROM, "-nodefaults", "-vga", "none"], (looking, pressing)),
+            for options, parts in ((["-m", "16", "-bios", ROM, "-nodefaults"], (looking, pressing)),
                                    (["-m", "16", "-S", "-net", "none", "-serial", "null", "-uuid", "12345678-9abc-def0-1234-56789abcdef0"],
                                     (whole_machine,))):
                 s = Session(options, by_socket, folder)
