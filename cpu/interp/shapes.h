@@ -1,7 +1,7 @@
-// Decoding at the price of a table lookup. The shape of an instruction is its prefixes, opcode, ModRM and the base of
-// its SIB; index and scale, displacement and immediates are data. decode() is asked once per shape, and again with
-// other data to see how these come back; from then on they are taken from the bytes. A shape that behaves otherwise is
-// never kept.
+// Decoding at the price of a table lookup. The shape of an instruction is its prefixes, opcode, addressing form and
+// what of ModRM belongs to the opcode; registers, scale, displacement and immediates are data. decode() is asked once
+// per shape, and again with other data to see how these come back; from then on they are taken from the bytes. A shape
+// that behaves otherwise is never kept.
 #pragma once
 
 #include "cpu/insn.h"
