@@ -12,6 +12,10 @@
 namespace umbra {
 namespace {
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 // Tables of programs that have ended, or not run for long, are only memory; filling one again costs a lookup a block.
 constexpr std::size_t kMaxSpaces = 256, kFewSpaces = 8;
 constexpr std::size_t kMaxResident = 32u << 20;
@@ -74,8 +78,18 @@ void DispatchTable::wipe(u32 eip) {
   if (is_resident(host_page(eip))) table_[eip & mask_] = 0;
 }
 
+// Of the host's pages that a code page needs, nearly all get used, and one fault each costs ten times as much.
+void DispatchTable::back(u32 eip) {
+  const u32 first = host_page(eip);
+  if (is_resident(first) || (first & 3) != 0) return;
+  // A host that cannot leaves them to faults.
+  madvise(table_ + (eip & mask_), 4 * kPageSize, MADV_POPULATE_WRITE);
+  for (u32 page = first; page < first + 4; ++page) touch(page);
+}
+
 void DispatchTable::fill(CodePage& page, const Views& views) {
   const View& view = views[page.view];
+  if (page.filled == 0 && !view.seats.empty()) back(view.page.eip);
   for (; page.filled < view.seats.size(); ++page.filled)
     if (const Seat& seat = view.seats[page.filled]; seat.code != 0) set(view.page.eip + seat.offset, seat.code);
 }

@@ -71,6 +71,7 @@ class DispatchTable {
   u32 host_page(u32 eip) const { return (eip & mask_) >> (kPageBits - 2); }
   bool is_resident(u32 host_page) const { return (touched_[host_page >> 6] >> (host_page & 63) & 1) != 0; }
   void touch(u32 host_page);
+  void back(u32 eip);  // where a page begins
   void set(u32 eip, u32 offset);
   void fill(CodePage& page, const Views& views);
   void wipe(u32 eip);

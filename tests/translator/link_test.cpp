@@ -234,3 +234,14 @@ TEST_CASE("A program that runs its code at ever new addresses does not make its 
     tables.page_invalidated(Linear(eip));
   }
 }
+
+TEST_CASE("A code page's part of the dispatch table becomes resident at once") {
+  Twins t;
+  t.both([&](Machine& m) {
+    map_all(m, 0);
+    m.put(kCode, join({{0xe8}, le32(kFunction - (kCode + 5)), {0xf4}}));
+    m.start(kCode);
+  });
+  CHECK(t.run() == "");
+  CHECK(t.translator->gather().dispatch_bytes == 2 * 4 * kPageSize);
+}
