@@ -483,9 +483,11 @@ void note_386(Insn& insn) {
 Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) {
   Decoded d = understand(bytes, size, model);
   if (d.truncated) return d;
+  d.insn.x64 = info(d.insn.op).x64;
   note_raw(d.insn, model.generation);
   d.insn.closes_block = must_close_block(d.insn);
   if (model.generation == Generation::k386) note_386(d.insn);
+  if (d.insn.old_way) d.insn.verbatim = 0;
   return d;
 }
 

@@ -78,6 +78,8 @@ struct Insn {
   u8 index = kNoReg;
   u8 scale = 1;
   u8 raw[kMaxInsnLength] = {};  // what was given, at most; beyond `length` it is what follows
+  u8 memory_size = 0;           // of the memory operand, if any
+  Lowering x64 = Lowering::callout;
   i32 disp = 0;
   u32 address_mask = 0xffffffff;
   u32 imm = 0;   // sign-extended to the operand size; kRel: the displacement; kFar: the offset
@@ -93,6 +95,7 @@ struct Insn {
   u8 shift_by_immediate : 1 = 0;
   u8 closes_block : 1 = 0;  // nothing after it belongs to its block
   u8 old_way : 1 = 0;       // the model does it otherwise than a host: its handler alone knows how
+  u8 verbatim : 1 = 0;      // its bytes from the opcode on are what a 64-bit host needs to do the same (raw.cpp)
 
   bool has(u8 p) const { return (prefixes & p) != 0; }
   bool too_long() const { return length > kMaxInsnLength; }  // only with op kInvalid: #GP(0) instead of #UD

@@ -335,6 +335,28 @@ MemoryUse two_byte_memory(const RawLayout& r) {
   return MemoryUse::kNone;
 }
 
+// Opcodes that are a prefix in 64-bit code, have an absolute address, are no instruction there, do nothing, or reach
+// bits beyond their operand.
+bool differs_in_64_bits(const Insn& insn, const RawLayout& r) {
+  if (r.map == 0)
+    return (r.opcode & 0xf0) == 0x40 || (r.opcode & 0xfc) == 0xa0 || r.opcode == 0x82 || r.opcode == 0x8d ||
+           r.opcode == 0x90 || r.opcode == 0xd7;
+  const bool hint = r.opcode == 0x0d || (r.opcode & 0xf8) == 0x18 || r.opcode == 0xae;
+  const bool swap = (r.opcode & 0xf8) == 0xc8;
+  return r.map > 1 || hint || (swap && insn.operand_size == 2) || (r.is_memory() && (r.opcode & 0xe7) == 0xa3);
+}
+
+// Arithmetic and data movement, between general registers and memory at an address that is not absolute.
+bool is_verbatim(const Insn& insn, const RawLayout& r) {
+  if (insn.x64 != Lowering::copy || (info(insn.op).traits & (trait::sse | trait::fpu)) != 0) return false;
+  if (r.lock || differs_in_64_bits(insn, r)) return false;
+  for (const Operand& o : insn.operands)
+    if (o.kind == OperandKind::kSeg || o.kind == OperandKind::kCr || o.kind == OperandKind::kDr) return false;
+  if (!r.is_memory()) return true;
+  const bool absolute = (r.modrm & 0xc7) == 5;
+  return insn.memory_use != 0 && insn.memory_size <= 4 && insn.address_size == 4 && !absolute;
+}
+
 }  // namespace
 
 bool one_byte_has_modrm(u8 op) {
@@ -440,9 +462,15 @@ void note_raw(Insn& insn, Generation generation) {
   insn.flags_read = pack_flags(flags.read);
   insn.flags_killed = pack_flags(flags.killed);
   insn.shift_by_immediate = (r.map == 0 && (opcode & 0xfe) == 0xc0) || (r.map == 1 && (opcode & 0xf7) == 0xa4);
-  if (!r.is_memory() && !moffs) return;
-  const MemoryUse use = r.map == 0 ? one_byte_memory(r) : r.map == 1 ? two_byte_memory(r) : MemoryUse::kLoad;  // SSSE3
-  insn.memory_use = static_cast<u8>(use);
+  if (r.is_memory() || moffs) {
+    const MemoryUse use = r.map == 0   ? one_byte_memory(r)
+                          : r.map == 1 ? two_byte_memory(r)
+                                       : MemoryUse::kLoad;  // SSSE3
+    insn.memory_use = static_cast<u8>(use);
+    for (const Operand& o : insn.operands)
+      if (o.kind == OperandKind::kMem) insn.memory_size = o.size;
+  }
+  insn.verbatim = is_verbatim(insn, r);
 }
 
 }  // namespace umbra

@@ -80,7 +80,7 @@ bool begins(const Made& made, const Block& block, u32 at) {
 
 u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std::span<const u8> next_page, u32 most,
              const Made* made, const std::function<u8(Linear)>& locator_at, Draft& draft) {
-  draft.model = &model;
+  Shapes& shapes = shapes_of(model);
   u32 at = 0;
   u32 count = 0;
   bool branched = false;
@@ -89,14 +89,14 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
     const u32 eip = block.key.eip + at;
     if (branched && begins(*made, block, at)) break;
     Insn& insn = draft.insns[count];
-    if (!decode_bound(code.subspan(at), block.key.size(), model, insn)) {
+    if (!decode_bound(code.subspan(at), block.key.size(), shapes, insn)) {
       if (count != 0 || next_page.empty()) break;
       u8 bytes[2 * kMaxInsnLength];
       const std::size_t head = code.size();  // shorter than an instruction, or it would not be truncated
       std::memcpy(bytes, code.data(), head);
       const std::size_t tail = std::min<std::size_t>(next_page.size(), kMaxInsnLength);
       std::memcpy(bytes + head, next_page.data(), tail);
-      if (!decode_bound({bytes, head + tail}, block.key.size(), model, insn)) return 0;
+      if (!decode_bound({bytes, head + tail}, block.key.size(), shapes, insn)) return 0;
     }
     // Running up to or across the limit is the interpreter's: it knows which byte faults. So is leaving the first 64
     // KiB in 16-bit code, which is where the next instruction is on a 386 and later, and where dispatch tables end.

@@ -176,7 +176,6 @@ inline constexpr u32 site_number(u32 block, u32 index) { return block * kMaxBloc
 
 // What blocks are made from; one is reused for all of them.
 struct Draft {
-  const CpuModel* model = nullptr;
   Insn insns[kMaxBlockInsns];
   Mark marks[kMaxBlockInsns];
   u8 locators[kMaxBlockInsns];  // of direct calls: Exit::locator

@@ -56,6 +56,11 @@ struct Slots {
 // A shape takes one cache line: in the place of its bytes, the instruction has its key and Slots.
 static_assert(sizeof(u64) + sizeof(Slots) <= kMaxInsnLength);
 u64 key_of(const Insn& shape) { return load64(shape.raw); }
+Slots slots_of(const Insn& shape) {
+  Slots slots;
+  std::memcpy(&slots, shape.raw + sizeof(u64), sizeof slots);
+  return slots;
+}
 
 // The bytes before the displacement.
 struct Front {
@@ -156,9 +161,12 @@ u8 two_byte_kind(u8 opcode) {
   return (opcode & 0xf8) == 0x18 ? kAll : 0;
 }
 
+}  // namespace
+
 class Shapes {
  public:
-  bool decode_bound(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn);
+  void use(const CpuModel& model);
+  bool decode_bound(std::span<const u8> bytes, CodeSize size, Insn& insn);
   ShapeCounts counts;
 
  private:
@@ -170,13 +178,13 @@ class Shapes {
     bool operator==(const Model&) const = default;
   };
 
-  void use(const CpuModel& model);
-  [[gnu::noinline]] void start_over(const Model& model);
+  void start_over(const Model& model);
   Front front_of(const u8* code, CodeSize size) const;
-  bool learn(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn, Front front);
+  [[gnu::noinline]] bool learn(std::span<const u8> bytes, CodeSize size, Insn& insn, Front front);
   static void find_registers(Slots& slots, const Insn& insn, const Insn& other, u8 modrm, u8 other_modrm);
   static bool find_numbers(Slots& slots, const Insn& other, unsigned end, u64 data);
 
+  const CpuModel* asked_ = nullptr;  // for the moment
   std::optional<Model> model_;
   unsigned limit_ = 0;  // of an instruction's length
   u8 one_byte_[256];    // Kind
@@ -188,7 +196,8 @@ class Shapes {
   Set sets_[kSets];
 };
 
-inline void Shapes::use(const CpuModel& model) {
+void Shapes::use(const CpuModel& model) {
+  asked_ = &model;
   const Model now{model.generation, model.vendor[0] != 0, model.features_edx, model.features_ecx};
   if (model_ != now) start_over(now);
 }
@@ -237,8 +246,7 @@ inline Front Shapes::front_of(const u8* code, CodeSize size) const {
   return front;
 }
 
-bool Shapes::decode_bound(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn) {
-  use(model);
+inline bool Shapes::decode_bound(std::span<const u8> bytes, CodeSize size, Insn& insn) {
   u8 copy[kReadable];
   const u8* code = bytes.data();
   if (bytes.size() < kReadable) {
@@ -251,11 +259,10 @@ bool Shapes::decode_bound(std::span<const u8> bytes, CodeSize size, const CpuMod
   const Insn* shape = sets_[set_of(key)].shapes;
   if (key_of(*shape) != key) ++shape;
   if (front.end == 0 || key_of(*shape) != key || shape->length > std::min<std::size_t>(bytes.size(), limit_))
-    return learn(bytes, size, model, insn, front);
+    return learn(bytes, size, insn, front);
   ++counts.hits;
-  Slots slots;
-  std::memcpy(&slots, shape->raw + sizeof key, sizeof slots);
-  insn = *shape;
+  const Slots slots = slots_of(*shape);
+  std::memcpy(&insn, shape, sizeof insn);  // an assignment leaves the padding out, which takes longer
   put_data(insn, slots, front, code);
   static_assert(kMaxInsnLength == 15);  // two overlapping words
   if (bytes.size() >= kMaxInsnLength) {
@@ -270,7 +277,7 @@ bool Shapes::decode_bound(std::span<const u8> bytes, CodeSize size, const CpuMod
 
 // Another instruction of the same shape: no two registers change alike, and a base becomes one that goes with another
 // segment if there is such a one.
-void vary(u8* code, Front front) {
+static void vary(u8* code, Front front) {
   u8& modrm = code[front.modrm_at];
   if (front.index) {
     u8& sib = code[front.end - 1];
@@ -318,7 +325,8 @@ bool Shapes::find_numbers(Slots& slots, const Insn& other, unsigned end, u64 dat
   return true;
 }
 
-bool Shapes::learn(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn, Front front) {
+bool Shapes::learn(std::span<const u8> bytes, CodeSize size, Insn& insn, Front front) {
+  const CpuModel& model = *asked_;
   ++counts.misses;
   Decoded d = decode(bytes, size, model);
   if (d.truncated) return false;
@@ -364,15 +372,19 @@ bool Shapes::learn(std::span<const u8> bytes, CodeSize size, const CpuModel& mod
   return true;
 }
 
-Shapes& shapes() {
+static Shapes& shapes() {
   static thread_local const std::unique_ptr<Shapes> own = std::make_unique<Shapes>();
   return *own;
 }
 
-}  // namespace
+Shapes& shapes_of(const CpuModel& model) {
+  Shapes& own = shapes();
+  own.use(model);
+  return own;
+}
 
-bool decode_bound(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn) {
-  return shapes().decode_bound(bytes, size, model, insn);
+bool decode_bound(std::span<const u8> bytes, CodeSize size, Shapes& shapes, Insn& insn) {
+  return shapes.decode_bound(bytes, size, insn);
 }
 
 const ShapeCounts& shape_counts() { return shapes().counts; }

@@ -8,9 +8,16 @@
 
 namespace umbra {
 
+// Those of the calling thread, which are of one model at a time.
+class Shapes;
+Shapes& shapes_of(const CpuModel& model);
+
 // decode() and bind() in one: `insn` is what they give, to the last field. False when more bytes are needed; `insn` is
-// undefined then. What is remembered belongs to the calling thread and to one model at a time.
-bool decode_bound(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn);
+// undefined then.
+bool decode_bound(std::span<const u8> bytes, CodeSize size, Shapes& shapes, Insn& insn);
+inline bool decode_bound(std::span<const u8> bytes, CodeSize size, const CpuModel& model, Insn& insn) {
+  return decode_bound(bytes, size, shapes_of(model), insn);
+}
 
 // Of the calling thread. `refused` are decodings of valid instructions whose shape could not be kept.
 struct ShapeCounts {

@@ -131,8 +131,9 @@ class Assembler {
   UMBRA_JCC(jz, kZ)
   UMBRA_JCC(jnz, kNZ)
 #undef UMBRA_JCC
+  // At most 16 bytes, of which so many can be read and written, whatever n says.
   void embed(const void* bytes, std::size_t n) {
-    std::memcpy(at_, bytes, n);
+    std::memcpy(at_, bytes, 16);
     at_ += n;
   }
 

@@ -36,8 +36,11 @@ void Writer::block() {
   for (u32 i = 0; i < block_.count; ++i) {
     const Insn& insn = draft_.insns[i];
     const u32 eip = block_.key.eip + draft_.marks[i].guest;
-    now_ = {
-        i, eip, &insn, layout(insn), (eip + insn.length) & block_.key.eip_mask(), a.newLabel(), i + 1 == block_.count};
+    now_.index = i;
+    now_.eip = eip;
+    now_.insn = &insn;
+    now_.next_eip = (eip + insn.length) & block_.key.eip_mask();
+    now_.last = i + 1 == block_.count;
     instruction();
   }
   cold_paths();
@@ -47,7 +50,7 @@ void Writer::block() {
 void Writer::instruction() {
   Mark& mark = draft_.marks[now_.index];
   ended_ = false;
-  if (is_target_[now_.index] || !bears_esp_ahead()) settle_esp();
+  if (esp_ahead_ != 0 && (is_target_[now_.index] || !bears_esp_ahead())) settle_esp();
   if (is_target_[now_.index]) {
     want_flags();
     a.bind(target_[now_.index]);
@@ -62,11 +65,10 @@ void Writer::instruction() {
     shifted_.disp += esp_ahead_;
     now_.insn = &shifted_;
   }
-  mark.inline_code = native();
+  mark.inline_code = verbatim() || native();
   now_.insn = insn;
   if (!mark.inline_code) callout();
   if (flags_saved_) mark.flags_saved = true;
-  a.bind(now_.done);  // of the last instruction no callout comes back to here
   if (!now_.last || !mark.inline_code || ended_) return;
   want_flags();
   settle_esp();
@@ -75,8 +77,9 @@ void Writer::instruction() {
 
 bool Writer::native() {
   const Insn& insn = *now_.insn;
+  now_.raw = layout(insn);
   if (insn.op == Op::kInvalid || insn.old_way) return false;
-  switch (info(insn.op).x64) {
+  switch (insn.x64) {
     case Lowering::copy:
       return copy();
     case Lowering::stack:
@@ -135,9 +138,8 @@ bool Writer::fpu_allowed(const Insn& insn) const {
 // Before a callout sends it away: then it is fetched where the block begins, so that loops need not look.
 bool Writer::uses_fpu() const {
   for (const Insn& insn : std::span(draft_.insns, block_.count)) {
-    const Lowering lowering = insn.op == Op::kInvalid ? Lowering::callout : info(insn.op).x64;
-    const bool fpu = lowering == Lowering::x87 || lowering == Lowering::sse;
-    if (lowering == Lowering::callout || (fpu && !fpu_allowed(insn))) return false;
+    const bool fpu = insn.x64 == Lowering::x87 || insn.x64 == Lowering::sse;
+    if (insn.x64 == Lowering::callout || (fpu && !fpu_allowed(insn))) return false;
     if (fpu && insn.op != Op::kFwait) return true;
   }
   return false;

@@ -57,7 +57,6 @@ Label Writer::miss_label() {
   Cold cold{};
   cold.kind = Cold::Kind::kMiss;
   cold.enter = a.newLabel();
-  cold.back = now_.done;
   cold.index = now_.index;
   cold.flags_saved = flags_saved_;
   later(cold);

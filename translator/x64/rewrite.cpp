@@ -38,6 +38,31 @@ bool is_hint(const RawLayout& r) {
 
 }  // namespace
 
+// What most instructions are, if memory is reached through the window: their own bytes behind other prefixes.
+bool Writer::verbatim() {
+  const Insn& insn = *now_.insn;
+  if (!insn.verbatim || &insn == &shifted_) return false;
+  const bool memory = insn.memory_use != 0;
+  if (memory && !(direct(insn.segment) && block_.key.mode.lanes())) return false;
+  if (flags_saved_) {
+    now_.raw = layout(insn);
+    take_flags();
+  }
+  u8 prefixes[16];
+  u32 n = 0;
+  if (memory) {
+    prefixes[0] = 0x65;  // as in emit_raw()
+    prefixes[1] = 0x67;
+    n = 2;
+  }
+  prefixes[n] = 0x66;
+  n += insn.operand_size == 2;
+  a.embed(prefixes, n);
+  const u32 first = insn.opcode_at - insn.map;  // with the 0F
+  a.embed(reinterpret_cast<const u8*>(&insn) + offsetof(Insn, raw) + first, insn.length - first);
+  return true;
+}
+
 void Writer::emit_raw(Form form) {
   const Insn& insn = *now_.insn;
   const RawLayout& r = now_.raw;
@@ -98,6 +123,7 @@ void Writer::emit_raw(Form form) {
     a.mov(kSaved, rsi);
     a.lea(rsi, ptr(kEntry, kLinear));
   }
+  CHECK(n <= 16);
   a.embed(out, n);
   if (through_rsi) a.mov(rsi, kSaved);
 }

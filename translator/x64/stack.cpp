@@ -51,7 +51,7 @@ bool Writer::bears_esp_ahead() const {
   const Insn& insn = *now_.insn;
   for (const Operand& o : insn.operands)
     if (o.kind == OperandKind::kReg && o.reg == kEsp) return false;
-  switch (info(insn.op).x64) {
+  switch (insn.x64) {
     case Lowering::copy:
     case Lowering::x87:
     case Lowering::sse:

@@ -33,7 +33,6 @@ class Writer {
     const Insn* insn;
     RawLayout raw;
     u32 next_eip;
-    Label done;  // behind its code
     bool last;
   };
   enum class Way : u8 { kLoad, kStore };
@@ -56,6 +55,7 @@ class Writer {
   bool copy();
   enum class Form : u8 { kRegisters, kTable, kWindow, kWindowLinear };
   void emit_raw(Form form);
+  bool verbatim();
   void lea();
   // memory.cpp: the table lane.
   void effective_address(const x86::Gp& to);
