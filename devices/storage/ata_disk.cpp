@@ -75,6 +75,8 @@ void AtaDisk::execute(u8 code) {
     case 0xe5:  // CHECK POWER MODE: active
       tf.count = 0xff;
       return complete();
+    case 0xb0:
+      return smart();
     case 0xc4:  // READ MULTIPLE
       return begin(Kind::kPioRead, false, multiple_);
     case 0xc5:  // WRITE MULTIPLE
@@ -295,6 +297,17 @@ void AtaDisk::set_features() {
   }
 }
 
+void AtaDisk::smart() {
+  switch (smart_.command(tf, buffer_.data())) {
+    case AtaSmart::Answer::kDone:
+      return complete();
+    case AtaSmart::Answer::kSector:
+      return reply_buffer();
+    case AtaSmart::Answer::kAbort:
+      return abort();
+  }
+}
+
 u32 AtaDisk::sector_count(bool ext) const {
   if (!ext) return tf.count == 0 ? 256 : tf.count;
   const u32 n = u32{tf.hob_count} << 8 | tf.count;
@@ -335,6 +348,7 @@ void AtaDisk::drive_state(Archive& a) {
   a("kind", t_.kind)("lba", t_.lba)("left", t_.left)("chunk", t_.chunk)("block", t_.block)("ext", t_.ext);
   a("force_unit_access", t_.force_unit_access)("logical_heads", logical_heads_)("logical_sectors", logical_sectors_);
   a("multiple", multiple_)("transfer_mode", transfer_mode_)("write_cache", write_cache_);
+  a("smart", smart_);
   const bool moving = t_.kind != Kind::kNone && t_.kind != Kind::kReply && t_.kind != Kind::kWriteBuffer;
   bool fits = t_.kind <= Kind::kWriteBuffer && t_.chunk <= kChunk && t_.block >= 1 && t_.block <= kMaxMultiple;
   fits = fits && (!moving || (fill_ == t_.chunk * kSectorSize && t_.left <= 65536));

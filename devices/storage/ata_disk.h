@@ -1,10 +1,11 @@
 // An ATA hard disk (ATA/ATAPI-6 general feature set): CHS, LBA28 and LBA48, PIO single and multiple, DMA through the
 // bus master, write cache. Data moves through a buffer of 256 sectors, so that a long PIO command asks the medium
-// seldom; each DRQ block is offered at once when its data is there. Left out: security, SMART, HPA, packet commands.
+// seldom; each DRQ block is offered at once when its data is there. Left out: security, HPA, packet commands.
 #pragma once
 
 #include <memory>
 
+#include "devices/storage/ata_smart.h"
 #include "devices/storage/geometry.h"
 #include "devices/storage/ide_drive.h"
 
@@ -54,6 +55,7 @@ class AtaDisk final : public IdeDrive {
   void set_features();
   void set_multiple();
   void native_max(bool ext);
+  void smart();
 
   u64 address(bool ext) const;  // ~0 if the registers do not name a sector
   void set_address(u64 lba, bool ext);
@@ -74,6 +76,7 @@ class AtaDisk final : public IdeDrive {
   u8 multiple_ = kMaxMultiple;
   u8 transfer_mode_ = 0x45;  // SET FEATURES 03h: Ultra DMA 5
   bool write_cache_ = true;
+  AtaSmart smart_;
 };
 
 }  // namespace umbra

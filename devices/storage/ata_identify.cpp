@@ -62,16 +62,17 @@ void AtaDisk::identify() {
   id.word(59, multiple_ != 0 ? 0x100 | multiple_ : 0);
   id.dword(60, static_cast<u32>(std::min<u64>(total, 0x0fffffff)));
   id.transfer_modes(transfer_mode_);
-  id.word(80, 0x0070);                                       // ATA-4 to ATA/ATAPI-6
-  const u32 features = 1 << 13 | 1 << 12 | 1 << 5 | 1 << 3;  // READ and WRITE BUFFER, write cache, power management
-  const u32 features2 = 1 << 13 | 1 << 12 | 1 << 10;         // FLUSH CACHE EXT, FLUSH CACHE, LBA48
-  const u32 fua = 1 << 6;
+  id.word(80, 0x0070);  // ATA-4 to ATA/ATAPI-6
+  constexpr u32 kWriteCache = 1 << 5, kSmart = 1 << 0;
+  const u32 features = 1 << 13 | 1 << 12 | kWriteCache | 1 << 3 | kSmart;  // READ and WRITE BUFFER, power management
+  const u32 features2 = 1 << 13 | 1 << 12 | 1 << 10;                       // FLUSH CACHE EXT, FLUSH CACHE, LBA48
+  const u32 extension = 1 << 6 | 1 << 1 | 1 << 0;                          // FUA, SMART self-test and error log
   id.word(82, features);
   id.word(83, 1 << 14 | features2);
-  id.word(84, 1 << 14 | fua);
-  id.word(85, write_cache_ ? features : features & ~(1u << 5));
+  id.word(84, 1 << 14 | extension);
+  id.word(85, features & ~((write_cache_ ? 0 : kWriteCache) | (smart_.enabled() ? 0 : kSmart)));
   id.word(86, features2);
-  id.word(87, 1 << 14 | fua);
+  id.word(87, 1 << 14 | extension);
   id.word(93, 1 << 14 | 1 << 13 | 1);  // passed the reset, 80-conductor cable
   id.dword(100, static_cast<u32>(total));
   id.dword(102, static_cast<u32>(total >> 32));
