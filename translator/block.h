@@ -151,9 +151,10 @@ struct Block {
   u32 entry = 0;  // offset of the entry without a poll
   u32 cold = 0;   // offset of the out-of-line part, which cannot fault
   bool valid = true;
-  bool window = false;   // reaches memory through the window lane
-  bool movable = false;  // its code may be copied
-  bool entered = false;  // dispatch tables are given it (views.h)
+  bool window = false;      // reaches memory through the window lane
+  bool movable = false;     // its code may be copied
+  bool entered = false;     // dispatch tables are given it (views.h)
+  bool far_target = false;  // it is in View::far_targets
   u8 exit_count = 0;
   u32 first_exit = 0;  // the number of exits[0] in generated code
   Exit* exits = nullptr;

@@ -12,12 +12,16 @@ constexpr u32 kMostAtOnce = 512;  // a guest must not make us do more for one bl
 }  // namespace
 
 Block* Translator::copy(const BlockKey& key) {
-  std::vector<Start>* family = views_.family(key);
-  const auto is_wanted = [&](const Start& o) { return o.offset == page_offset(Phys(key.phys)); };
-  if (family == nullptr || std::none_of(family->begin(), family->end(), is_wanted)) return nullptr;
+  const u32 at = page_offset(Phys(key.phys));
+  Family* known = views_.family(key);
+  if (known == nullptr || !known->offsets.test(at)) return nullptr;
+  std::vector<Start>* family = &known->starts;
   std::erase_if(*family, [&](const Start& o) { return !may_be_copied(blocks_[o.block]); });
-  const auto wanted = std::find_if(family->begin(), family->end(), is_wanted);
-  if (wanted == family->end()) return nullptr;
+  const auto wanted = std::find_if(family->begin(), family->end(), [&](const Start& o) { return o.offset == at; });
+  if (wanted == family->end()) {
+    known->offsets.reset(at);
+    return nullptr;
+  }
 
   if (const View* view = views_.find(key))
     for (const Start& start : view->blocks) begins_[start.offset] = start.block + 1;
@@ -44,12 +48,12 @@ bool Translator::has_room_for(std::span<const u32> blocks) const {
 }
 
 // False: it has died, or is not what would be emitted now.
-bool Translator::may_be_copied(const Block& block) const {
+bool Translator::may_be_copied(const Block& block) {
   if (!block.valid) return false;
-  const auto checked = block.window ? checked_.find(page_of(Phys(block.key.phys))) : checked_.end();
-  if (checked == checked_.end()) return true;
+  const auto& checked = code_pages_[page_of(Phys(block.key.phys))].checked;
+  if (!block.window || checked == nullptr) return true;
   for (const Mark& mark : block.insns())
-    if (mark.checked != checked->second.test(page_offset(Phys(block.key.phys)) + mark.guest)) return false;
+    if (mark.checked != checked->test(page_offset(Phys(block.key.phys)) + mark.guest)) return false;
   return true;
 }
 
@@ -75,6 +79,7 @@ Block& Translator::copy_one(const Block& from, const BlockKey& page) {
   block.key.eip = page.eip + offset;
   block.key.copy = page.copy;
   block.incoming = 0;
+  block.far_target = false;
   block.first_exit = exits_.used();
   block.exits = exits_.take(block.exit_count);
   std::copy_n(from.exits, block.exit_count, block.exits);

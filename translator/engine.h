@@ -105,13 +105,12 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   Block* translate(const BlockKey& key);
   // Code that has been translated for another address before (copy.cpp).
   Block* copy(const BlockKey& key);
-  bool may_be_copied(const Block& block) const;
+  bool may_be_copied(const Block& block);
   bool has_room_for(std::span<const u32> blocks) const;
   Block* copy_all(const BlockKey& page);
   Block& copy_one(const Block& from, const BlockKey& page);
   void link_inside(std::span<Block> blocks);
   void verify(const Block& block, const std::string& offence) const;
-  const std::bitset<kPageSize>& checked_in(u64 page) const;
   void add(Block& block);
   static BlockKey target_key(const Exit& exit);
   u8 locator_at(const BlockKey& key, Linear target) const;
@@ -175,8 +174,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
     u32 count = 0;
   };
   std::array<std::array<Refusals, 4>, 256> refusals_{};
-  bool demote_wanted_ = false;                               // the instruction that just had one
-  std::unordered_map<u64, std::bitset<kPageSize>> checked_;  // in physical pages: instructions that windows do not suit
+  bool demote_wanted_ = false;  // the instruction that just had one
 
   Backing backing_;
   Arena<Block> blocks_{backing_, 1u << 21};  // in the order of their code

@@ -18,11 +18,10 @@
 namespace umbra {
 namespace {
 
-constexpr u32 kHot = 2;                // samples
-constexpr u32 kRefusals = 2;           // signals for nothing
-constexpr u32 kGuestFaults = 8;        // signals that were the guest's page faults, within …
-constexpr u32 kMostChecked = 1 << 11;  // pages that have instructions demoted
-constexpr u64 kClose = 1 << 20;        // … ticks of the host's counter, a third of a millisecond: a tenth of the time
+constexpr u32 kHot = 2;          // samples
+constexpr u32 kRefusals = 2;     // signals for nothing
+constexpr u32 kGuestFaults = 8;  // signals that were the guest's page faults, within …
+constexpr u64 kClose = 1 << 20;  // … ticks of the host's counter, a third of a millisecond: a tenth of the time
 
 }  // namespace
 
@@ -96,16 +95,9 @@ void Translator::note_refusal(u64 instruction, bool guest_fault) {
 
 void Translator::demote(Block& block, u32 index) {
   ++stats_.demoted;
-  if (checked_.size() > kMostChecked) checked_.clear();
   const Phys at(block.key.phys + block.marks[index].guest);
-  checked_[page_of(at)].set(page_offset(at));
+  code_pages_.check(page_of(at), page_offset(at));
   if (block.valid) kill(block);
-}
-
-const std::bitset<kPageSize>& Translator::checked_in(u64 page) const {
-  static const std::bitset<kPageSize> kNone;
-  const auto found = checked_.find(page);
-  return found == checked_.end() ? kNone : found->second;
 }
 
 // True if the page is there now and the instruction can run again.

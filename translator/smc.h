@@ -2,7 +2,9 @@
 // program that keeps code and data in one page does not retranslate.
 #pragma once
 
+#include <array>
 #include <bitset>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -13,8 +15,20 @@ namespace umbra {
 
 class CodePages {
  public:
-  // Where blocks begin, and perhaps some that have died.
-  const std::bitset<kPageSize>& starts(u64 page) { return pages_[page].starts; }
+  struct Page {
+    std::array<u64, kPageSize / 64> bytes{};  // of blocks, a bit each
+    std::bitset<kPageSize> starts;            // where they begin, and perhaps some that have died
+    std::vector<Block*> blocks;
+    std::unique_ptr<std::bitset<kPageSize>> checked;  // instructions that windows do not suit
+    u32 passed_by = 0;
+    u32 patience = 32;
+  };
+  // Stays where it is. Mostly one of those that were asked for lately, without the map's many cold lines.
+  Page& operator[](u64 page) {
+    Recent& r = recent_[page % std::size(recent_)];
+    if (r.page == nullptr || r.number != page) r = {page, &pages_[page]};
+    return *r.page;
+  }
   void add(u64 page, Block& block);
   // Of blocks that are there.
   void add_copies(u64 page, std::span<Block> blocks);
@@ -31,18 +45,20 @@ class CodePages {
   // initializer or a dead process left in a page that is data now): better to drop it and let stores run free. Each
   // time that is wrong, more patience is needed.
   bool stores_pass_by(u64 page);
-  void clear();  // forgets blocks; patience stays
+  // The instruction there is to stay with the table lane.
+  void check(u64 page, u32 offset);
+  void clear();  // forgets blocks; patience stays, and so do instructions to check
 
  private:
-  struct Page {
-    std::bitset<kPageSize> bytes;
-    std::bitset<kPageSize> starts;
-    std::vector<Block*> blocks;
-    u32 passed_by = 0;
-    u32 patience = 32;
-  };
   static bool overlaps(const Block& block, u64 page, u32 offset, u32 size);
+  static constexpr u32 kMostChecked = 1 << 11;  // pages
+  u32 checked_pages_ = 0;
   std::unordered_map<u64, Page> pages_;
+  struct Recent {
+    u64 number = 0;
+    Page* page = nullptr;
+  };
+  Recent recent_[256];
 };
 
 }  // namespace umbra

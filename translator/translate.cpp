@@ -66,17 +66,16 @@ Block* Translator::translate(const BlockKey& key) {
   draft_.site_count = 0;
   block.first_exit = exits_.used();
   block.window = windows_ && suits_window(key);
-  const Made made{by_key_, code_pages_.starts(page_of(at))};
+  const CodePages::Page& page = code_pages_[page_of(at)];
+  const Made made{by_key_, page.starts};
   if (discover(
           block, cpu.model, {host, room}, next_page, options_.max_block_insns, block.window ? &made : nullptr,
           [&](Linear target) { return locator_at(key, target); }, draft_) == 0)
     return nullptr;
   if (block.guest_size > room) block.second_page = second;
-  if (block.window) {
-    const auto& checked = checked_in(page_of(at));
+  if (block.window && page.checked != nullptr)
     for (u32 i = 0; i < block.count; ++i)
-      draft_.marks[i].checked = checked.test(page_offset(at) + draft_.marks[i].guest);
-  }
+      draft_.marks[i].checked = page.checked->test(page_offset(at) + draft_.marks[i].guest);
   if (!backend_->emit(block, draft_)) {
     flush_now();
     return translate(key);
@@ -201,8 +200,7 @@ void Translator::link(Exit& exit, Block& to) {
   if (to.crosses() || !leads_on(exit, to) || (exit.far && views_[from.view].owner != spaces_.current()->number()))
     return backend_->give_up(exit);
   if (exit.far) {
-    std::vector<u32>& targets = views_[to.view].far_targets;
-    if (std::find(targets.begin(), targets.end(), to.id) == targets.end()) targets.push_back(to.id);
+    if (!std::exchange(to.far_target, true)) views_[to.view].far_targets.push_back(to.id);
     ++stats_.far_links;
   }
   point(exit, to);

@@ -14,35 +14,37 @@ BlockKey Views::page(BlockKey key) {
   return key;
 }
 
-View* Views::find(const BlockKey& key) {
-  const auto found = by_page_.find(page(key));
-  return found == by_page_.end() ? nullptr : &views_[found->second];
+u32 Views::number(const BlockKey& of) const {
+  const BlockKey key = page(of);
+  const u64 hash = Whole()(key);
+  u32& recent = recent_[(hash ^ hash >> 32) % recent_.size()];
+  if (recent < views_.size() && views_[recent]->page == key) return recent;
+  const auto found = by_page_.find(key);
+  return found == by_page_.end() ? kNone : recent = found->second;
 }
 
-std::vector<Start>* Views::family(const BlockKey& key) {
+Family* Views::family(const BlockKey& key) {
+  if (const View* view = find(key)) return view->family;
   const auto found = families_.find(page(key));
   return found == families_.end() ? nullptr : &found->second;
 }
 
 void Views::add(Block& block) {
-  const BlockKey key = page(block.key);
-  block.view = last_;
-  if (last_ >= views_.size() || views_[last_].page != key) {
-    const auto [at, made] = by_page_.try_emplace(key, static_cast<u32>(views_.size()));
-    block.view = at->second;
-    if (made) {
-      View& view = views_.emplace_back();
-      view.page = key;
-      if (key.mode.user() && key.mode.code_32()) view.family = &families_[key];
-    }
+  block.view = number(block.key);
+  if (block.view == kNone) {
+    block.view = static_cast<u32>(views_.size());
+    const BlockKey key = page(block.key);
+    by_page_.emplace(key, block.view);
+    View& view = *views_.emplace_back(std::make_unique<View>());
+    view.page = key;
+    if (key.mode.user() && key.mode.code_32()) view.family = &families_[key];
   }
-  last_ = block.view;
-  views_[block.view].blocks.push_back(start(block));
+  views_[block.view]->blocks.push_back(start(block));
 }
 
 void Views::enter(Block& block, u32 code) {
   block.entered = true;
-  View& view = views_[block.view];
+  View& view = *views_[block.view];
   const Seat seat{block.id, block.crosses() ? 0 : code, start(block).offset};
   if (view.dead != 0) {
     const auto old = std::find_if(view.seats.begin(), view.seats.end(),
@@ -57,7 +59,7 @@ void Views::enter(Block& block, u32 code) {
 }
 
 void Views::kill(const Block& block) {
-  View& view = views_[block.view];
+  View& view = *views_[block.view];
   std::erase_if(view.blocks, [&](const Start& s) { return s.block == block.id; });
   if (!block.entered) return;
   for (Seat& seat : view.seats)
@@ -68,16 +70,16 @@ void Views::kill(const Block& block) {
 }
 
 u32 Views::choose(const BlockKey& key, u64 table, bool may_copy) const {
-  constexpr u32 kMostCopies = 64, kNone = ~u32{0};
+  constexpr u32 kMostCopies = 64;
   u32 vacant = kNone, shared = 0;
   BlockKey k = page(key);
   for (k.copy = 0; k.copy < kMostCopies; ++k.copy) {
-    const auto found = by_page_.find(k);
-    if (found == by_page_.end()) {
+    const u32 known = number(k);
+    if (known == kNone) {
       if (vacant == kNone && (may_copy || k.copy == 0)) vacant = k.copy;
       break;
     }
-    const View& view = views_[found->second];
+    const View& view = *views_[known];
     if (view.owner == table) return k.copy;
     if (view.owner == View::kShared) shared = k.copy;
     if (vacant == kNone && (view.left || view.owner == View::kNobody)) vacant = k.copy;
@@ -137,6 +139,7 @@ void Translator::unlink_out(const View& view, bool for_good) {
 void Translator::unlink_dropped() {
   for (const u32 view : spaces_.take_dropped()) {
     for (const u32 target : std::exchange(views_[view].far_targets, {})) {
+      blocks_[target].far_target = false;
       for (u32 at = blocks_[target].incoming; at != 0;) {
         Exit& exit = exits_[at - 1];
         at = exit.next;

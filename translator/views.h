@@ -21,7 +21,9 @@
 // or dies, leaves the view to whoever comes next.
 #pragma once
 
-#include <deque>
+#include <array>
+#include <bitset>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -42,6 +44,12 @@ struct Seat {
   u16 offset = 0;  // in the page
 };
 
+// The blocks of a family that may be copied.
+struct Family {
+  std::vector<Start> starts;       // perhaps some of them have died, or may be copied no more
+  std::bitset<kPageSize> offsets;  // of these, and perhaps more
+};
+
 struct View {
   static constexpr u64 kNobody = 0, kShared = ~u64{0};
   BlockKey page;              // of a block that would begin where the page does
@@ -51,30 +59,38 @@ struct View {
   std::vector<Seat> seats;
   u32 dead = 0;                  // of the seats, perhaps more than are
   std::vector<u32> far_targets;  // blocks that links from other pages may lead to
-  std::vector<Start>* family = nullptr;
+  Family* family = nullptr;
 };
 
 class Views {
  public:
   static BlockKey page(BlockKey key);
   static Start start(const Block& block) { return {block.id, static_cast<u16>(block.key.linear & kPageMask)}; }
-  const View& operator[](u32 view) const { return views_[view]; }
-  View& operator[](u32 view) { return views_[view]; }
-  View* find(const BlockKey& key);
-  // Perhaps some of them have died, or may be copied no more.
-  std::vector<Start>* family(const BlockKey& key);
+  const View& operator[](u32 view) const { return *views_[view]; }
+  View& operator[](u32 view) { return *views_[view]; }
+  View* find(const BlockKey& key) {
+    const u32 view = number(key);
+    return view == kNone ? nullptr : views_[view].get();
+  }
+  Family* family(const BlockKey& key);
   void add(Block& block);
-  void add_movable(const Block& block) { views_[block.view].family->push_back(start(block)); }
+  void add_movable(const Block& block) {
+    Family& family = *views_[block.view]->family;
+    family.starts.push_back(start(block));
+    family.offsets.set(block.key.linear & kPageMask);
+  }
   // Dispatch leads to the block, whose code lies at `code`.
   void enter(Block& block, u32 code);
   void kill(const Block& block);
   // Which copy of the view a table is to run that has none in use.
   u32 choose(const BlockKey& key, u64 table, bool may_copy) const;
-  void leave(u32 view, u64 table) { views_[view].left |= views_[view].owner == table; }
+  void leave(u32 view, u64 table) { views_[view]->left |= views_[view]->owner == table; }
   bool has_room() const { return views_.size() < 1u << 18; }
   void clear();
 
  private:
+  static constexpr u32 kNone = ~u32{0};
+  u32 number(const BlockKey& key) const;
   // Of the keys of pages.
   struct Whole {
     std::size_t operator()(const BlockKey& k) const {
@@ -91,10 +107,10 @@ class Views {
       return a.phys == b.phys && a.mode == b.mode && a.cs_limit == b.cs_limit && a.linear - a.eip == b.linear - b.eip;
     }
   };
-  std::deque<View> views_;
-  u32 last_ = 0;  // that a block was added to
+  std::vector<std::unique_ptr<View>> views_;
   std::unordered_map<BlockKey, u32, Whole> by_page_;
-  std::unordered_map<BlockKey, std::vector<Start>, Physical, Physical> families_;
+  mutable std::array<u32, 1024> recent_{};  // numbers, by hash: mostly it is one of these, without the map's cold lines
+  std::unordered_map<BlockKey, Family, Physical, Physical> families_;
 };
 
 }  // namespace umbra

@@ -131,6 +131,10 @@ class Assembler {
   UMBRA_JCC(jz, kZ)
   UMBRA_JCC(jnz, kNZ)
 #undef UMBRA_JCC
+  void embed(u32 bytes, u32 n) {
+    std::memcpy(at_, &bytes, 4);
+    at_ += n;
+  }
   // At most 16 bytes, of which so many can be read and written, whatever n says.
   void embed(const void* bytes, std::size_t n) {
     std::memcpy(at_, bytes, 16);

@@ -48,16 +48,9 @@ bool Writer::verbatim() {
     now_.raw = layout(insn);
     take_flags();
   }
-  u8 prefixes[16];
-  u32 n = 0;
-  if (memory) {
-    prefixes[0] = 0x65;  // as in emit_raw()
-    prefixes[1] = 0x67;
-    n = 2;
-  }
-  prefixes[n] = 0x66;
-  n += insn.operand_size == 2;
-  a.embed(prefixes, n);
+  u32 prefixes = memory ? 0x6765 : 0, n = memory ? 2 : 0;  // as in emit_raw()
+  prefixes |= 0x66u << 8 * n;
+  a.embed(prefixes, n + (insn.operand_size == 2 ? 1 : 0));
   const u32 first = insn.opcode_at - insn.map;  // with the 0F
   a.embed(reinterpret_cast<const u8*>(&insn) + offsetof(Insn, raw) + first, insn.length - first);
   return true;
