@@ -54,6 +54,7 @@ class SdlWindow final : public Display {
   bool full_screen_;
   bool whole_scaling_ = false;
   bool grabbed_ = false;
+  bool grabbed_in_window_ = false;  // before the full screen
   bool visible_ = true;
   bool dirty_ = false;  // the window's content is out of date
   double zoom_ = 1.0;
@@ -308,9 +309,12 @@ void SdlWindow::grab(bool on) {
   update_title();
 }
 
+// Nothing else can be reached on a full screen, so that it grabs.
 void SdlWindow::set_full_screen(bool on) {
   full_screen_ = on;
+  if (on) grabbed_in_window_ = grabbed_;
   SDL_SetWindowFullscreen(window_, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+  grab(on || grabbed_in_window_);
   if (!on) set_zoom(zoom_);
   dirty_ = true;
 }

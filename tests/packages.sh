@@ -1,7 +1,7 @@
 # Debian packages that the project needs, by purpose; sourced by ./check and ./boot.
 packages_build="g++ cmake ninja-build pkg-config nasm libzydis-dev libasmjit-dev libcapstone-dev catch2 libsdl2-dev zlib1g-dev"
 packages_boot="seabios cpio gzip xz-utils"
-packages_test="python3 seabios cpio gzip xz-utils mtools e2fsprogs dosfstools xorriso grub-common xvfb xdotool"
+packages_test="python3 seabios cpio gzip xz-utils mtools e2fsprogs dosfstools xorriso grub-common xvfb xdotool openbox"
 
 # install_packages PURPOSE...: installs what is missing, in one go; says what it does.
 install_packages() {

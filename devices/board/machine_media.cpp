@@ -10,10 +10,12 @@ std::string cd_name(unsigned n) { return format("ide%u-cd%u", n / 2, n % 2); }
 std::string disk_name(unsigned n) { return format("ide%u-hd%u", n / 2, n % 2); }
 std::string floppy_name(unsigned n) { return format("floppy%u", n); }
 
+constexpr FloppyType kEmptyDrive = FloppyType::k2880K;  // takes any disk that may be put in later; QEMU's, too
+
 }  // namespace
 
 Status Machine::open_drives() {
-  if (config_.floppy_drive) fdc_.attach(0, FloppyType::k1440K);
+  if (config_.floppy_drive) fdc_.attach(0, kEmptyDrive);
   for (const DriveConfig& drive : config_.drives)
     if (Status s = open_drive(drive); !s) return s;
   return {};
@@ -46,10 +48,10 @@ Status Machine::open_drive(const DriveConfig& drive) {
     if (const FloppyFormat* format = floppy_format(medium->sectors()))
       fdc_.attach(drive.index, format->type);
     else if (fdc_.type(drive.index) == FloppyType::kNone)
-      fdc_.attach(drive.index, FloppyType::k1440K);
+      fdc_.attach(drive.index, kEmptyDrive);
     return fdc_.insert(drive.index, std::move(medium));
   }
-  fdc_.attach(drive.index, FloppyType::k1440K);
+  fdc_.attach(drive.index, kEmptyDrive);
   return {};
 }
 

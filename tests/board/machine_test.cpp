@@ -159,6 +159,14 @@ TEST_CASE("DMA cannot reach device registers") {
   CHECK(seen == 0xffffffff);
 }
 
+TEST_CASE("What an empty floppy drive, and the chip select nobody has programmed, say of themselves") {
+  RomRig r({});
+  r.out(0x70, 0x10, 1);
+  CHECK(r.in(0x71, 1) == 0x50);  // 2.88 MB: any disk that comes can be read
+  r.out(0xcf8, 0x80000878, 4);
+  CHECK(r.in(0xcfc, 4) == 0x00000002);
+}
+
 TEST_CASE("Ports: wide accesses to byte devices are split, what nobody hears is ones, mechanism 2 overlays on demand") {
   RomRig r({});
   r.out(0x70, 0x7740, 2);  // index, then data

@@ -34,7 +34,7 @@ def wait_until(what, true, patience=20.0):
 class Desk:
     """An X server, and Umbra in a window on it."""
 
-    def __init__(self, folder, words):
+    def __init__(self, folder, words, window_manager=None):
         self.folder = folder
         reader, writer = os.pipe()
         self.server = subprocess.Popen(
@@ -44,10 +44,16 @@ class Desk:
         with os.fdopen(reader) as numbers:
             display = numbers.readline().strip()
         self.environment = dict(os.environ, DISPLAY=":" + display, SDL_VIDEODRIVER="x11", SDL_RENDER_DRIVER="software")
+        self.processes = [self.server]
+        if window_manager:
+            self.processes.append(subprocess.Popen([window_manager], env=self.environment,
+                                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            self.tool("search", "--sync", "--class", window_manager)  # it has a window of its own once it is there
         self.umbra = subprocess.Popen(
             [os.path.abspath(sys.argv[1]), "-name", "desk", "-m", "16", "-net", "none", "-serial", "none",
              "-display", "sdl", "-monitor", "stdio"] + words,
             env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.processes.append(self.umbra)
         os.set_blocking(self.umbra.stdout.fileno(), False)
         self.answer()
         found = self.tool("search", "--sync", "--onlyvisible", "--name", "Umbra").split()
@@ -57,7 +63,7 @@ class Desk:
         return self
 
     def __exit__(self, *_):
-        for process in self.umbra, self.server:
+        for process in reversed(self.processes):
             process.kill()
             process.wait()
 
@@ -154,6 +160,25 @@ def picture(folder):
         wait_until("the guest's own size", lambda: shows(desk, 1) and desk.geometry()[2:] == [720, 400])
 
 
+def full_screen(folder):
+    """Takes a window manager: without one, a window is what its program makes it."""
+    if shutil.which("openbox") is None:
+        print("without openbox the full screen is not tried")
+        return
+    fills = lambda desk: desk.geometry() == [0, 0, WIDTH, HEIGHT]
+    with Desk(folder, ["-full-screen", "-boot", "order=a,menu=off"], "openbox") as desk:
+        wait_until("a full screen from the start", lambda: fills(desk))
+        desk.tool("windowfocus", "--sync", desk.window)
+        desk.tool("key", "ctrl+alt+s")
+        wait_until("the picture at twice its size on the full screen", lambda: shows(desk, 2))
+        desk.tool("key", "ctrl+alt+f")
+        wait_until("a window", lambda: not fills(desk))
+        wait_until("the release of what it grabbed", lambda: "Ctrl-Alt-G" not in desk.title())
+        desk.tool("key", "ctrl+alt+f")
+        wait_until("the full screen again", lambda: fills(desk) and shows(desk, 2))
+        wait_until("the grab that comes with it", lambda: "Ctrl-Alt-G" in desk.title())
+
+
 def input_devices(folder):
     with Desk(folder, ["-bios", sys.argv[2], "-machine", "pc"]) as desk:
         wait_until("the guest", lambda: "running" in desk.monitor("info status"))
@@ -174,7 +199,7 @@ def main():
     if shutil.which("Xvfb") is None or shutil.which("xdotool") is None:
         print("window.py needs Xvfb and xdotool")
         return 77
-    for part in picture, input_devices:
+    for part in picture, full_screen, input_devices:
         with tempfile.TemporaryDirectory() as folder:
             part(folder)
     return failed
