@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 UMBRA, ROM = sys.argv[1:3]
 SECTOR = 512
@@ -24,18 +23,18 @@ def complain(text):
     print(f"FAILED: {text}")
 
 
-def command(drive, *more):
-    return [UMBRA, "-m", "2", "-bios", ROM, "-nodefaults", "-vga", "none", "-display", "none", "-debugcon", "stdio",
+def command(drive, *more, stdio="-debugcon"):
+    return [UMBRA, "-m", "2", "-bios", ROM, "-nodefaults", "-vga", "none", "-display", "none", stdio, "stdio",
             "-drive", drive, *more]
 
 
 class Run:
     """Umbra with a guest that writes to `drive`."""
 
-    def __init__(self, drive, *more):
+    def __init__(self, drive, *more, stdio="-debugcon"):
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(command(drive, *more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=self.log)
+        self.process = subprocess.Popen(command(drive, *more, stdio=stdio), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.log)
 
     def read(self, until):
         """Lines of the guest until one for which until(line) holds."""
@@ -73,7 +72,7 @@ def check_flushed(path, said, what):
 
 
 def refused(drive, *words):
-    run = subprocess.run(command(drive), stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+    run = subprocess.run(command(drive), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     said = run.stderr.decode()
     if run.returncode != 1 or said.count("\n") != 1 or not all(w in said for w in words):
         complain(f"{drive}: exit code {run.returncode}, said: {said}")
@@ -150,22 +149,32 @@ def shrunk_and_read_only(folder):
         refused(f"file={path}", "cannot be written", "-snapshot")
 
 
+def wait_until_up(process):
+    """Its monitor answers, so its images are open and locked."""
+    process.stdin.write(b"info status\n")
+    process.stdin.flush()
+    for line in process.stdout:
+        if b"paused" in line:
+            return
+    complain(f"{process.args[0]} has not come up")
+
+
 def locked(folder):
     path = image(folder, "locked.img", 100)
-    run = Run(f"file={path},format=raw", "-S")
-    time.sleep(1)
+    run = Run(f"file={path},format=raw", "-S", stdio="-monitor")
+    wait_until_up(run.process)
     refused(f"file={path}", "another process uses it")
     refused(f"file={path},snapshot=on", "another process is writing it")
     qemu = shutil.which("qemu-system-i386")
     options = ["-m", "2", "-S", "-display", "none", "-drive", f"file={path},format=raw"]
     if qemu:
-        other = subprocess.run([qemu, *options], capture_output=True, timeout=20, check=False)
+        other = subprocess.run([qemu, *options], capture_output=True, timeout=60, check=False)
         if other.returncode == 0 or b"lock" not in other.stderr:
             complain("QEMU opens an image that Umbra is writing")
     run.end()
     if qemu:
-        with subprocess.Popen([qemu, *options]) as other:
-            time.sleep(1)
+        with subprocess.Popen([qemu, *options, "-monitor", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            wait_until_up(other)
             refused(f"file={path}", "another process uses it")
             other.kill()
 

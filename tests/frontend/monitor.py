@@ -15,6 +15,7 @@ import time
 EMULATOR, ROM = sys.argv[1:3]
 UMBRA = "qemu" not in os.path.basename(EMULATOR)
 HEX8 = "[0-9a-f]{8}"
+PATIENCE = 60  # seconds, for a busy host
 failed = False
 
 
@@ -27,7 +28,7 @@ class Session:
                 os.remove(path)
             self.process = subprocess.Popen([*words, "-monitor", f"unix:{path},server,nowait"])
             self.socket = socket.socket(socket.AF_UNIX)
-            for _ in range(100):
+            for _ in range(PATIENCE * 10):
                 try:
                     self.socket.connect(path)
                     break
@@ -81,7 +82,7 @@ def one_sentence(session, line):
 
 def looking(s, folder):
     check(s, "info status", r"VM status: running\n")
-    check(s, "xp/1dw 0x7004", r"0000000000007004: +1\n", 5)
+    check(s, "xp/1dw 0x7004", r"0000000000007004: +1\n", PATIENCE)
     check(s, "stop", "")
     check(s, "info status", r"VM status: paused\n")
     registers = "".join(f"{n}={HEX8} " for n in ("EAX", "EBX", "ECX", "EDX"))[:-1]
@@ -134,14 +135,14 @@ def looking(s, folder):
 
 def pressing(s, _):
     check(s, "sendkey a", "")
-    check(s, "xp/2xb 0x5000", r"\w+: 0x1e 0x9e\n", 5)
+    check(s, "xp/2xb 0x5000", r"\w+: 0x1e 0x9e\n", PATIENCE)
     check(s, "sendkey shift-f1 50", "")
-    check(s, "xp/6xb 0x5000", r"\w+: 0x1e 0x9e 0x2a 0x3b (0xbb 0xaa|0xaa 0xbb)\n", 5)
+    check(s, "xp/6xb 0x5000", r"\w+: 0x1e 0x9e 0x2a 0x3b (0xbb 0xaa|0xaa 0xbb)\n", PATIENCE)
     check(s, "mouse_move 5 -3", "")
-    check(s, "xp/3xb 0x6000", r"\w+: 0x08 0x05 0x03\n", 5)
+    check(s, "xp/3xb 0x6000", r"\w+: 0x08 0x05 0x03\n", PATIENCE)
     check(s, "mouse_button 4", "")
     check(s, "mouse_button 0", "")
-    check(s, "xp/3xb 0x6003", r"\w+: 0x0c 0x00 0x00\n", 5)
+    check(s, "xp/3xb 0x6003", r"\w+: 0x0c 0x00 0x00\n", PATIENCE)
     for line in ("sendkey nosuch", "sendkey", "sendkey ctrl-alt-nosuch", "sendkey f1-", "sendkey a 50 x", "mouse_move",
                  "mouse_move 1 2 3 4", "mouse_button"):
         one_sentence(s, line)
@@ -149,9 +150,9 @@ def pressing(s, _):
         one_sentence(s, "mouse_move x y")
         one_sentence(s, "mouse_button x")
     check(s, "system_powerdown", "")
-    check(s, "xp/1xw 0x7000", r"\w+: 0x0000.[135]..\n", 5)
+    check(s, "xp/1xw 0x7000", r"\w+: 0x0000.[135]..\n", PATIENCE)
     check(s, "system_reset", "")
-    check(s, "xp/1dw 0x7004", r"\w+: +2\n", 5)
+    check(s, "xp/1dw 0x7004", r"\w+: +2\n", PATIENCE)
     one_sentence(s, "system_wakeup")
     check(s, "nmi", "")
 
@@ -188,7 +189,7 @@ def wiring(s, folder):
     for name, start in (("a.ppm", b"P6"), ("a b.png", b"\x89PNG")):
         path = os.path.join(folder, name)
         check(s, f'screendump "{path}"' + (" -f png" if name.endswith("png") else ""), "")
-        for _ in range(50):
+        for _ in range(PATIENCE * 10):
             if os.path.exists(path) and os.path.getsize(path) > 100:
                 break
             time.sleep(0.1)
@@ -254,7 +255,7 @@ def main():
                     part(s, folder)
                 s.command("quit")
                 try:
-                    if s.process.wait(10) != 0:
+                    if s.process.wait(PATIENCE) != 0:
                         check(s, "quit", "the exit code 0")
                 except subprocess.TimeoutExpired:
                     check(s, "quit", "the end")

@@ -33,7 +33,7 @@ class Run:
         self.process.communicate()
 
 
-def expect(fd, wanted, what, patience=10.0):
+def expect(fd, wanted, what, patience=60.0):
     """Reads until `wanted` has come."""
     said = b""
     end = time.monotonic() + patience
@@ -54,7 +54,7 @@ def echo(fd, what, banner):
 
 
 def connect(kind, where):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         s = socket.socket(kind)
         try:
@@ -74,7 +74,7 @@ def free_port():
 
 
 def wait_for_file(path, wanted):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     said = b""
     while said != wanted and time.monotonic() < end:
         if os.path.exists(path):
