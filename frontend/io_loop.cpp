@@ -71,8 +71,11 @@ void IoLoop::attach(Post post) {
 }
 
 void IoLoop::detach() {
-  std::lock_guard lock(mutex_);
-  post_ = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    post_ = nullptr;
+  }
+  std::lock_guard wait(running_);  // a callback may have taken it before
 }
 
 void IoLoop::to_machine(Work work) {

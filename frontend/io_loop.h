@@ -26,7 +26,7 @@ class IoLoop {
   void forget(int fd);  // when it returns the callback is not running and will not run again (unless called from it)
 
   void attach(Post post);  // gives the machine's post, and what had been queued
-  void detach();
+  void detach();           // when it returns post is not running and will not run again; not from a callback
   void to_machine(Work work);
 
  private:
