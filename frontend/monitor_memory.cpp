@@ -12,10 +12,23 @@ namespace {
 
 const char* const kUnreadable = " Cannot access memory\n";
 
+// As the processor sees it, video memory behind its registers included; DMA does not reach devices.
+void read_physical(PhysicalMemory& memory, u64 from, u8* to, u32 size) {
+  for (u32 done = 0; done < size;) {
+    const Phys at(from + done);
+    const u32 here = std::min<u32>(size - done, kPageSize - page_offset(at));
+    if (memory.host(at) != nullptr)
+      memory.read(at, to + done, here);
+    else
+      for (u32 i = 0; i < here; ++i) to[done + i] = static_cast<u8>(memory.load(Phys(at.value + i), 1));
+    done += here;
+  }
+}
+
 }  // namespace
 
 // False where a linear address is not mapped. Devices are not touched: what is not RAM or ROM reads through the bus
-// only for xp, which is how a person looks at video memory.
+// only for xp and pmemsave, which is how a person looks at video memory.
 bool Monitor::read_guest(u64 address, bool physical, u8* to, u32 size) {
   Cpu& cpu = *links_.cpu;
   PhysicalMemory& memory = cpu.mmu.memory();
@@ -108,7 +121,7 @@ std::string Monitor::save(const Words& w, bool physical) {
   for (u64 done = 0; done < *size && problem.empty();) {
     const auto n = static_cast<u32>(std::min<u64>(buffer.size(), *size - done));
     if (physical) {
-      links_.cpu->mmu.memory().read(Phys(*start + done), buffer.data(), n);
+      read_physical(links_.cpu->mmu.memory(), *start + done, buffer.data(), n);
     } else if (!read_guest(*start + done, false, buffer.data(), n)) {
       problem =
           format("Error: the memory from %#llx on is not mapped\n", static_cast<unsigned long long>(*start + done));

@@ -212,6 +212,11 @@ def wiring(s, folder):
     check(s, "info memory_size_summary", "base memory: 16777216\nplugged memory: 0\n")
     check(s, "info roms", r'.*addr=00000000fffc0000 size=0x040000 mem=rom name="bios-256k.bin"\n.*')
     check(s, "info lapic", r"dumping local APIC state for CPU 0 ?\n\nLVT0\t 0x00\w{6} .*LVTT\t .*IRR\t .*TPR 0x00 .*PPR 0x00\n")
+    check(s, "xp/4xb 0xb8000", r"\w+: 0x53 0x07 0x65 0x07\n", 20)  # SeaBIOS' first word
+    check(s, f'pmemsave 0xb8000 4 "{folder}/text"', "")
+    with open(os.path.join(folder, "text"), "rb") as saved:
+        if saved.read() != b"S\7e\7":
+            check(s, "the text that pmemsave found", "is what xp shows")
     check(s, "stop", "")  # firmware uses these ports too
     check(s, "i /b 0x64", r"portb\[0x0064\] = 0x\w\w\n")
     check(s, "o /b 0x70 0x0f", "")
