@@ -484,6 +484,7 @@ Decoded decode(std::span<const u8> bytes, CodeSize size, const CpuModel& model) 
   Decoded d = understand(bytes, size, model);
   if (d.truncated) return d;
   d.insn.x64 = info(d.insn.op).x64;
+  d.insn.sensitive = (info(d.insn.op).traits & trait::sensitive) != 0;
   note_raw(d.insn, model.generation);
   d.insn.closes_block = must_close_block(d.insn);
   if (model.generation == Generation::k386) note_386(d.insn);

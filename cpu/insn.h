@@ -95,6 +95,7 @@ struct Insn {
   u8 shift_by_immediate : 1 = 0;
   u8 closes_block : 1 = 0;  // nothing after it belongs to its block
   u8 old_way : 1 = 0;       // the model does it otherwise than a host: its handler alone knows how
+  u8 sensitive : 1 = 0;     // trait::sensitive
   u8 verbatim : 1 = 0;      // its bytes from the opcode on are what a 64-bit host needs to do the same (raw.cpp)
 
   bool has(u8 p) const { return (prefixes & p) != 0; }

@@ -1,7 +1,6 @@
 #include "translator/block.h"
 
 #include <algorithm>
-#include <bitset>
 #include <cstring>
 
 #include "cpu/interp/shapes.h"
@@ -46,19 +45,19 @@ class Ahead {
     const bool conditional = is_conditional(insn);
     if (conditional || is_direct_jump(insn)) {
       const u32 target = target_offset(block, at, insn);
-      if (target > at && target < kPageSize) awaited_.set(target);
+      if (target > at && target < kPageSize) awaited_[count_++] = target;
     } else if (insn.op != Op::kRet && insn.op != Op::kJmp) {
       return false;
     }
     if (conditional) return true;
-    for (u32 i = 0; i <= kMostPadding; ++i)
-      if (awaited_.test(at + insn.length + i)) return true;
-    return false;
+    const u32 end = at + insn.length;
+    return std::any_of(awaited_, awaited_ + count_, [&](u32 target) { return target - end <= kMostPadding; });
   }
 
  private:
   static constexpr u32 kMostPadding = 15;  // that a compiler puts before a label, and nobody runs
-  std::bitset<kPageSize + kMaxInsnLength + kMostPadding> awaited_;
+  u32 awaited_[kMaxBlockInsns];            // targets of jumps forward
+  u32 count_ = 0;
 };
 
 bool may_locate(const Block& block, const Insn& insn) {

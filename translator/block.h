@@ -178,13 +178,14 @@ inline constexpr u32 site_number(u32 block, u32 index) { return block * kMaxBloc
 // What blocks are made from; one is reused for all of them.
 struct Draft {
   Insn insns[kMaxBlockInsns];
-  Mark marks[kMaxBlockInsns];
   u8 locators[kMaxBlockInsns];  // of direct calls: Exit::locator
-  Exit exits[kMaxBlockInsns + 1];
-  Site* sites = nullptr;  // room for as many as there are instructions
-  u32 site_count = 0;     // of which were taken
-  Relocation relocations[kMostRelocations];
+  // Where these are to lie, with room for as many as there can be.
+  Mark* marks = nullptr;
+  Exit* exits = nullptr;
+  Relocation* relocations = nullptr;
   u32 relocation_count = 0;
+  Site* sites = nullptr;
+  u32 site_count = 0;  // of which were taken
 };
 
 // Decodes from `code`, the bytes from the block's start to the end of its page, into `draft`, at most `most`

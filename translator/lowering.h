@@ -35,7 +35,7 @@ class Backend {
   // Gives `to`, which is `from` at another EIP under another number, its code. False: no room in the cache.
   virtual bool copy(const Block& from, Block& to) = 0;
   // A copy of this block would be what emitting its draft there gives.
-  virtual bool moves_well(const Block& block, Draft& draft) const = 0;
+  virtual bool moves_well(const Block& block, const Draft& draft) const = 0;
   // The independent verifier's verdict on a block just emitted: empty, or the offence.
   virtual std::string verify(const Block& block) const = 0;
   // Points an exit at a block; back at its own cold path; or makes that path go through the dispatch table for good.

@@ -16,6 +16,7 @@ namespace umbra {
 class CodePages {
  public:
   struct Page {
+    u64 number = 0;
     std::array<u64, kPageSize / 64> bytes{};  // of blocks, a bit each
     std::bitset<kPageSize> starts;            // where they begin, and perhaps some that have died
     std::vector<Block*> blocks;
@@ -24,10 +25,13 @@ class CodePages {
     u32 patience = 32;
   };
   // Stays where it is. Mostly one of those that were asked for lately, without the map's many cold lines.
-  Page& operator[](u64 page) {
-    Recent& r = recent_[page % std::size(recent_)];
-    if (r.page == nullptr || r.number != page) r = {page, &pages_[page]};
-    return *r.page;
+  Page& operator[](u64 number) {
+    Page*& recent = recent_[number % recent_.size()];
+    if (recent == nullptr || recent->number != number) {
+      recent = &pages_[number];
+      recent->number = number;
+    }
+    return *recent;
   }
   void add(u64 page, Block& block);
   // Of blocks that are there.
@@ -54,11 +58,7 @@ class CodePages {
   static constexpr u32 kMostChecked = 1 << 11;  // pages
   u32 checked_pages_ = 0;
   std::unordered_map<u64, Page> pages_;
-  struct Recent {
-    u64 number = 0;
-    Page* page = nullptr;
-  };
-  Recent recent_[256];
+  std::array<Page*, 4096> recent_{};
 };
 
 }  // namespace umbra

@@ -62,6 +62,9 @@ Block* Translator::translate(const BlockKey& key) {
   Block& block = *blocks_.next() = Block{};
   block.key = key;
   block.id = blocks_.used();
+  draft_.marks = marks_.next();
+  draft_.exits = exits_.next();
+  draft_.relocations = relocations_.next();
   draft_.sites = sites_.next();
   draft_.site_count = 0;
   block.first_exit = exits_.used();
@@ -83,9 +86,7 @@ Block* Translator::translate(const BlockKey& key) {
   blocks_.take(1);
   sites_.take(draft_.site_count);
   block.marks = marks_.take(block.count);
-  std::copy_n(draft_.marks, block.count, block.marks);
   block.exits = exits_.take(block.exit_count);
-  std::copy_n(draft_.exits, block.exit_count, block.exits);
   block.relocations = draft_.relocations;
   block.relocation_count = draft_.relocation_count;
   if (options_.verify) {
@@ -94,11 +95,7 @@ Block* Translator::translate(const BlockKey& key) {
   }
   // Supervisors stay where they are; so do the targets of jumps with 16-bit operands.
   block.movable = block.movable && key.mode.user() && !truncates({draft_.insns, block.count});
-  if (block.movable) {
-    Relocation* kept = relocations_.take(block.relocation_count);
-    std::copy_n(draft_.relocations, block.relocation_count, kept);
-    block.relocations = kept;
-  }
+  if (block.movable) relocations_.take(block.relocation_count);
   add(block);
   for (u64 page : {page_of(at), block.second_page}) {
     if (page == ~u64{0}) continue;
@@ -108,9 +105,8 @@ Block* Translator::translate(const BlockKey& key) {
   if (block.movable) views_.add_movable(block);
   stats_.callouts_made += draft_.site_count;
   for (u32 i = 0; i < block.count; ++i) {
-    const Op op = draft_.insns[i].op;
-    const bool sensitive = (info(op).traits & trait::sensitive) != 0;
-    if (draft_.marks[i].inline_code && sensitive) ++stats_.callouts[static_cast<u16>(op)].inlined;
+    const Insn& insn = draft_.insns[i];
+    if (insn.sensitive && block.marks[i].inline_code) ++stats_.callouts[static_cast<u16>(insn.op)].inlined;
   }
   stats_.translation_cycles += __rdtsc() - start;
   if (log_on(Log::kInAsm) || log_on(Log::kOutAsm)) trace(block);

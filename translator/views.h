@@ -109,7 +109,7 @@ class Views {
   };
   std::vector<std::unique_ptr<View>> views_;
   std::unordered_map<BlockKey, u32, Whole> by_page_;
-  mutable std::array<u32, 1024> recent_{};  // numbers, by hash: mostly it is one of these, without the map's cold lines
+  mutable std::array<u32, 4096> recent_{};  // numbers, by hash: mostly it is one of these, without the map's cold lines
   std::unordered_map<BlockKey, Family, Physical, Physical> families_;
 };
 

@@ -122,6 +122,20 @@ class Assembler {
   void jmp(u64 absolute) { relative(0xe9, absolute); }
   void call(u64 absolute) { relative(0xe8, absolute); }
   void j(x86::CondCode cc, Label to);
+  // To where point_here() is called with the offset of their last four bytes.
+  void jmp_ahead() {
+    put(0xe9);
+    at_ += 4;
+  }
+  void j_ahead(x86::CondCode cc) {
+    put(0x0f);
+    put(0x80 | static_cast<u8>(cc));
+    at_ += 4;
+  }
+  void point_here(u32 field) {
+    const u32 distance = offset() - (field + 4);
+    std::memcpy(begin_ + field, &distance, 4);
+  }
   void jecxz(const x86::Gp&, Label to);  // a short jump: the label must be near
 #define UMBRA_JCC(name, cc) \
   void name(Label to) { j(x86::CondCode::cc, to); }

@@ -100,7 +100,7 @@ bool X64Backend::copy(const Block& from, Block& to) {
   return true;
 }
 
-bool X64Backend::moves_well(const Block& block, Draft& draft) const {
+bool X64Backend::moves_well(const Block& block, const Draft& draft) const {
   Block elsewhere = block;
   elsewhere.id += 3;
   elsewhere.first_exit += 5;
@@ -109,7 +109,12 @@ bool X64Backend::moves_well(const Block& block, Draft& draft) const {
   const u8* address = block.code + 0x1230;
   std::vector<u8> moved(block.code, block.code + block.host_size), emitted(Writer::kMostBytes);
   move(moved.data(), address, block, elsewhere);
-  Writer writer(stubs_, elsewhere, draft, bmi2_);
+  std::vector<Mark> marks(draft.marks, draft.marks + block.count);
+  std::vector<Exit> exits(kMaxBlockInsns + 1);
+  Draft again = draft;
+  again.marks = marks.data();
+  again.exits = exits.data();
+  Writer writer(stubs_, elsewhere, again, bmi2_);
   writer.a.start(emitted.data(), reinterpret_cast<u64>(address));
   writer.block();
   return std::equal(moved.begin(), moved.begin() + std::min(writer.size(), block.host_size), emitted.begin());

@@ -14,7 +14,7 @@ class X64Backend final : public Backend {
   void start(CodeCache& cache, const Entries& entries) override;
   bool emit(Block& block, Draft& draft) override;
   bool copy(const Block& from, Block& to) override;
-  bool moves_well(const Block& block, Draft& draft) const override;
+  bool moves_well(const Block& block, const Draft& draft) const override;
   std::string verify(const Block& block) const override;
   void chain(const Exit& exit, const Block& to) override;
   void unchain(const Exit& exit) override;

@@ -32,31 +32,30 @@ bool Writer::inside_page(u32 eip) const {
 // The rel32 just emitted, and its cold path, become an exit.
 u32 Writer::add_exit(u32 eip) {
   CHECK(!flags_saved_ && esp_ahead_ == 0);
-  Exit& exit = draft_.exits[block_.exit_count];
+  Exit& exit = draft_.exits[block_.exit_count] = Exit{};
   exit.rel32 = size() - 4;
   exit.eip = eip;
   exit.poll = eip <= now_.eip;
   exit.fpu = fpu_checked_;
   exit.far = !inside_page(eip);
-  exit.locator = kNoReg;
   exit.from = &block_;
   return block_.exit_count++;
 }
 
 void Writer::exit_to(u32 eip) {
-  Cold cold{};
-  cold.kind = Cold::Kind::kExit;
-  cold.enter = a.newLabel();
-  a.jmp(cold.enter);
-  cold.index = add_exit(eip);
-  later(cold);
+  a.jmp_ahead();
+  later_exit(eip);
 }
 
 void Writer::exit_if(CondCode cc, u32 eip) {
+  a.j_ahead(cc);
+  later_exit(eip);
+}
+
+// To `eip`, by the field just emitted, which leads to a cold path first.
+void Writer::later_exit(u32 eip) {
   Cold cold{};
   cold.kind = Cold::Kind::kExit;
-  cold.enter = a.newLabel();
-  a.j(cc, cold.enter);
   cold.index = add_exit(eip);
   later(cold);
 }
@@ -191,13 +190,8 @@ bool Writer::jump_or_call() {
 // The return address has been stored. As long as the locator is one, its caller goes on behind the call.
 void Writer::call_locator(u8 reg) {
   settle_esp();
-  Cold cold{};
-  cold.kind = Cold::Kind::kExit;
-  cold.enter = a.newLabel();
-  a.jmp(cold.enter);
-  cold.index = add_exit(target());
-  draft_.exits[cold.index].locator = reg;
-  later(cold);
+  exit_to(target());
+  draft_.exits[block_.exit_count - 1].locator = reg;
   a.mov(guest32(reg), now_.next_eip);
   a.note(Relocation::Kind::kEip);
   if (now_.last) exit_to(now_.next_eip);

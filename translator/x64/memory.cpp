@@ -233,7 +233,11 @@ void Writer::name_site(u32 index) {
 }
 
 void Writer::cold_path(const Cold& cold) {
-  a.bind(cold.enter);
+  if (cold.kind == Cold::Kind::kExit) {
+    a.point_here(draft_.exits[cold.index].rel32);
+  } else {
+    a.bind(cold.enter);
+  }
   switch (cold.kind) {
     case Cold::Kind::kMiss:
       name_site(cold.index);

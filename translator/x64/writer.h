@@ -104,6 +104,7 @@ class Writer {
   bool inside_page(u32 eip) const;
   u32 add_exit(u32 eip);
   void exit_to(u32 eip);
+  void later_exit(u32 eip);
   Label inside(u32 index);  // to that instruction of this block
   void exit_if(x86::CondCode cc, u32 eip);
   void dispatch();  // EIP in kTarget
