@@ -39,15 +39,22 @@ class Handle final : public CharDev {
 }  // namespace
 
 void StreamDev::start(int in, int out) {
+  std::lock_guard lock(mutex_);
   in_ = in;
   out_ = out;
   open_ = true;
   for (const int fd : {in, out})
     if (fd > 2) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  std::weak_ptr<StreamDev> weak = weak_from_this();
+  awaited_ = in_ >= 0 ? POLLIN : 0;
   if (in_ >= 0) {
-    std::weak_ptr<StreamDev> weak = weak_from_this();
     loop_.watch(in_, POLLIN, [weak](short revents) {
       if (auto self = weak.lock()) self->ready(revents);
+    });
+  }
+  if (out_ >= 0 && out_ != in_) {
+    loop_.watch(out_, 0, [weak](short) {
+      if (auto self = weak.lock()) self->flush();
     });
   }
 }
@@ -74,10 +81,7 @@ void StreamDev::drain() {
 }
 
 void StreamDev::ready(short revents) {
-  if ((revents & POLLOUT) != 0) {
-    std::lock_guard lock(mutex_);
-    flush_locked();
-  }
+  if ((revents & POLLOUT) != 0) flush();
   if ((revents & (POLLIN | POLLHUP | POLLERR)) == 0) return;
   u8 buffer[4096];
   const ssize_t n = ::read(in_, buffer, sizeof buffer);
@@ -100,7 +104,7 @@ void StreamDev::ready(short revents) {
   {
     std::lock_guard lock(mutex_);
     held_.insert(held_.end(), buffer, buffer + n);
-    if (held_.size() >= kMaxQueued) loop_.set_events(in_, 0);
+    await_locked();
   }
   std::weak_ptr<StreamDev> weak = weak_from_this();
   loop_.to_machine([weak] {
@@ -118,10 +122,15 @@ void StreamDev::deliver() {  // processor's thread
       if (n == 0) return;
       bytes.assign(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(n));
       held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(n));
-      if (open_ && held_.size() < kMaxQueued) loop_.set_events(in_, POLLIN);
+      await_locked();
     }
     receive(bytes);
   }
+}
+
+void StreamDev::flush() {
+  std::lock_guard lock(mutex_);
+  flush_locked();
 }
 
 void StreamDev::flush_locked() {
@@ -137,12 +146,23 @@ void StreamDev::flush_locked() {
     }
     output_.erase(output_.begin(), output_.begin() + done);
   }
-  if (in_ == out_ && in_ >= 0 && open_)
-    loop_.set_events(in_, static_cast<short>(POLLIN | (output_.empty() ? 0 : POLLOUT)));
+  await_locked();
+}
+
+// What the I/O thread is to wait for: more for the guest while that is not full, and room for what the guest has said.
+void StreamDev::await_locked() {
+  const short in = in_ >= 0 && held_.size() < kMaxQueued ? POLLIN : 0, out = output_.empty() ? 0 : POLLOUT;
+  const short awaited = static_cast<short>(in | out);
+  if (!open_ || awaited == awaited_) return;
+  awaited_ = awaited;
+  if (in_ == out_) return loop_.set_events(in_, awaited);
+  if (in_ >= 0) loop_.set_events(in_, in);
+  if (out_ >= 0) loop_.set_events(out_, out);
 }
 
 void StreamDev::close_all() {
   if (in_ >= 0) loop_.forget(in_);
+  if (out_ >= 0 && out_ != in_) loop_.forget(out_);
   if (in_ > 2) ::close(in_);
   if (out_ > 2 && out_ != in_) ::close(out_);
   in_ = out_ = -1;

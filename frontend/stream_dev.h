@@ -33,13 +33,16 @@ class StreamDev : public CharDev, public std::enable_shared_from_this<StreamDev>
  private:
   void ready(short revents);
   void deliver();
+  void flush();
   void flush_locked();
+  void await_locked();
   void close_all();
 
   IoLoop& loop_;
   std::string what_;
   int in_ = -1, out_ = -1;
   std::atomic<bool> open_{false};
+  short awaited_ = 0;  // poll(2)'s events
   std::mutex mutex_;
   std::deque<u8> held_, output_;
 };
