@@ -42,11 +42,15 @@ struct GuestFault {
   u32 error = 0;
 };
 
-// A descriptor that has been loaded, and the segment that it made (quick.cpp).
+// A descriptor that has been loaded, and the segment that it made (quick.cpp). Generated code looks here, too.
 struct KnownDescriptor {
+  static constexpr u32 kCount = 64;
   u64 raw = 0;
   Segment segment;
+  SegClass segment_class = SegClass::kChecked;
+  i8 reach = -1;  // the highest CPL that may load it into ES, DS, FS or GS
 };
+static_assert(sizeof(KnownDescriptor) == 40);
 
 struct Cpuid {
   u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -103,7 +107,7 @@ class Cpu {
   PortSpace& ports;
   InterruptController& pic;
   CpuHost& host;
-  KnownDescriptor known_descriptors[64];  // by index in their table
+  KnownDescriptor known_descriptors[KnownDescriptor::kCount];  // by index in their table
 
   void reset();
   void state(Archive& a);
@@ -217,6 +221,7 @@ namespace cpu_at {
 inline constexpr std::size_t kPending = offsetof(Cpu, pending) - offsetof(Cpu, s);
 inline constexpr std::size_t kTscScale = offsetof(Cpu, tsc_scale) - offsetof(Cpu, s);
 inline constexpr std::size_t kCpuidAnswers = offsetof(Cpu, cpuid_answers) - offsetof(Cpu, s);
+inline constexpr std::size_t kKnownDescriptors = offsetof(Cpu, known_descriptors) - offsetof(Cpu, s);
 }  // namespace cpu_at
 #pragma GCC diagnostic pop
 

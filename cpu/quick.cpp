@@ -39,8 +39,15 @@ void put(u8* at, u32 value, u32 size) {
 
 const u64* system_loads(Cpu& cpu) { return cpu.mmu.table_of(false)->load; }
 
+// The highest CPL that may load it for data; -1 for none.
+int reach_of(const Segment& g) {
+  if ((g.rights & (kCode | kWriteOrRead)) == kCode) return -1;
+  if ((g.rights & (kCode | kConforming)) == (kCode | kConforming)) return 3;
+  return g.dpl() < (g.selector & 3) ? -1 : g.dpl();
+}
+
 // A code or data segment that has been accessed before. Null: look closely.
-const Segment* known(Cpu& cpu, u16 selector) {
+const KnownDescriptor* known_descriptor(Cpu& cpu, u16 selector) {
   const CpuState& s = cpu.s;
   u32 base = s.gdtr.base, limit = s.gdtr.limit;
   if ((selector & 4) != 0) {
@@ -52,16 +59,22 @@ const Segment* known(Cpu& cpu, u16 selector) {
   const u8* at = within(system_loads(cpu), Linear(base + (selector & 0xfff8)), 8);
   if (at == nullptr) return nullptr;
   const u64 raw = fetch<u64>(at);
-  Known& k = cpu.known_descriptors[(selector >> 3) % std::size(cpu.known_descriptors)];
+  Known& k = cpu.known_descriptors[(selector >> 3) % Known::kCount];
   if (k.raw == raw && k.segment.selector == selector) [[likely]]
-    return &k.segment;
+    return &k;
   constexpr u64 kUsual = u64{kAccessed | kSegment | kPresent} << 40;
   if ((raw & kUsual) != kUsual || cpu.model.generation < Generation::k386) return nullptr;
   Descriptor d;
   d.low = static_cast<u32>(raw);
   d.high = static_cast<u32>(raw >> 32);
-  k = {raw, make_segment(selector, d)};
-  return &k.segment;
+  const Segment made = make_segment(selector, d);
+  k = {raw, made, classify(made), static_cast<i8>(reach_of(made))};
+  return &k;
+}
+
+const Segment* known(Cpu& cpu, u16 selector) {
+  const Known* k = known_descriptor(cpu, selector);
+  return k == nullptr ? nullptr : &k->segment;
 }
 
 bool is_stack(const Segment& g, unsigned cpl) {
@@ -270,11 +283,9 @@ bool load_segment(Cpu& cpu, SegReg reg, u16 selector) {
     to = null_segment(selector);
     return true;
   }
-  const Segment* g = known(cpu, selector);
-  if (g == nullptr || (g->rights & (kCode | kWriteOrRead)) == kCode) return false;
-  const bool conforming = (g->rights & (kCode | kConforming)) == (kCode | kConforming);
-  if (!conforming && (g->dpl() < cpu.s.cpl || g->dpl() < (selector & 3))) return false;
-  to = *g;
+  const Known* k = known_descriptor(cpu, selector);
+  if (k == nullptr || cpu.s.cpl > k->reach) return false;
+  to = k->segment;
   return true;
 }
 

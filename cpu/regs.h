@@ -67,6 +67,21 @@ struct Segment {
   void state(Archive& a);
 };
 
+// How much checking an access through a segment needs.
+enum class SegClass : u8 {
+  kFlat,     // base 0, 4 GiB, readable and writable
+  kBased,    // only the base must be added
+  kChecked,  // limits and rights are compared at each access
+  kShort     // 64 KiB, readable and writable: what real and V86 mode mostly have
+};
+
+inline SegClass classify(const Segment& s) {
+  if ((s.access & Segment::kFlat) != 0) return SegClass::kFlat;
+  constexpr u8 kBoth = Segment::kReadable | Segment::kWritable;
+  if ((s.access & kBoth) != kBoth || s.low != 0) return SegClass::kChecked;
+  return s.high == 0xffffffff ? SegClass::kBased : s.high == 0xffff ? SegClass::kShort : SegClass::kChecked;
+}
+
 struct TableReg {
   u32 base = 0;
   u16 limit = 0;

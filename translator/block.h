@@ -15,16 +15,6 @@ namespace umbra {
 
 struct Block;
 
-// How much checking an access through a segment needs.
-enum class SegClass : u32 {
-  kFlat,     // base 0, 4 GiB, readable and writable
-  kBased,    // only the base must be added
-  kChecked,  // limits and rights are compared at each access
-  kShort     // 64 KiB, readable and writable: what real and V86 mode mostly have
-};
-
-SegClass classify(const Segment& segment);
-
 class Mode {
  public:
   Mode() = default;
@@ -80,10 +70,11 @@ using Shortcut = Took (*)(Translator&, const Site&);
 struct Site {
   Block* block = nullptr;
   u32 eip = 0;
-  u32 index = 0;             // in the block
-  bool inline_code = false;  // a callout here means that a lane missed
-  bool keeps_mode = false;   // whatever it does, the block's mode still holds behind it
-  bool guarded = false;      // Translator::guard_faults() is to be asked first
+  u32 index = 0;                        // in the block
+  bool inline_code = false;             // a callout here means that a lane missed
+  bool keeps_mode = false;              // whatever it does, the block's mode still holds behind it
+  bool guarded = false;                 // Translator::guard_faults() is to be asked first
+  SegClass loads = SegClass::kChecked;  // what the segment that it loads must be for the block's mode to hold
   Shortcut shortcut = nullptr;
   Insn insn;
 };

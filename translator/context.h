@@ -19,8 +19,9 @@ struct alignas(64) Context {
   u32 host_mxcsr = 0x1f80;  // what C++ expects
   u64 window = 0;           // where GS must point: the window of the current space and privilege
   u64 window_loaded = 0;    // where it does
+  u64 system_shadow = 0;    // supervisor's ShadowTable* of the current space, for descriptor tables
 };
-static_assert(sizeof(Context) == 64);
+static_assert(sizeof(Context) == 128);  // a byte's displacement reaches it all
 
 // At the start of the Context's page: the dispatch tables of the code segments that real or V86 mode have been in
 // lately, for far transfers, which then need no C++.

@@ -110,6 +110,7 @@ u8* Translator::find_code() {
   Context& context = cache_->context();
   context.dispatch = reinterpret_cast<u64>(table.table());
   context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
+  context.system_shadow = reinterpret_cast<u64>(cpu.mmu.table_of(false));
   context.window = reinterpret_cast<u64>(cpu.mmu.window());
 
   const u32 eip = static_cast<u32>(cpu.s.eip);

@@ -4,13 +4,6 @@
 
 namespace umbra {
 
-SegClass classify(const Segment& s) {
-  if ((s.access & Segment::kFlat) != 0) return SegClass::kFlat;
-  constexpr u8 kBoth = Segment::kReadable | Segment::kWritable;
-  if ((s.access & kBoth) != kBoth || s.low != 0) return SegClass::kChecked;
-  return s.high == 0xffffffff ? SegClass::kBased : s.high == 0xffff ? SegClass::kShort : SegClass::kChecked;
-}
-
 Mode Mode::of(const Cpu& cpu) {
   const CpuState& s = cpu.s;
   const bool available = (s.cr0 & (cr0::kTs | cr0::kEm)) == 0;

@@ -37,6 +37,7 @@ Took Translator::land() {
   Context& context = cache_->context();
   context.dispatch = reinterpret_cast<u64>(table->table());
   context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
+  context.system_shadow = reinterpret_cast<u64>(cpu.mmu.table_of(false));
   note_far_target(*table, key);
   // User code that has no window leaves GS where it is: the way back to the kernel's is saved.
   context.window = mode.user() && !mode.window() ? context.window_loaded : reinterpret_cast<u64>(cpu.mmu.window());

@@ -100,9 +100,7 @@ bool Writer::native() {
   }
 }
 
-void Writer::callout() {
-  want_flags();
-  settle_esp();
+Site& Writer::take_site() {
   Site& site = draft_.sites[draft_.site_count++];
   site.block = &block_;
   site.eip = now_.eip;
@@ -112,11 +110,22 @@ void Writer::callout() {
   site.keeps_mode = keeps_mode(site.insn);
   site.guarded = is_guarded(site.insn);
   site.shortcut = shortcut_for(site.insn, block_.key.mode);
+  return site;
+}
+
+void Writer::call_with(const Site& site, const u8* stub) {
   fpu_checked_ = false;  // callouts leave it away
   a.mov(kSaved, reinterpret_cast<u64>(&site));
   a.mov(gpr_slot(kEsp), rsp);
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
-  a.call(reinterpret_cast<u64>(site.shortcut != nullptr ? stubs_.shortcut : stubs_.callout));
+  a.call(reinterpret_cast<u64>(stub));
+}
+
+void Writer::callout() {
+  want_flags();
+  settle_esp();
+  const Site& site = take_site();
+  call_with(site, site.shortcut != nullptr ? stubs_.shortcut : stubs_.callout);
   a.mov(rsp, gpr_slot(kEsp));
 }
 

@@ -23,6 +23,35 @@ void Writer::set_segment(unsigned seg) {
   a.mov(state_at(at + offsetof(Segment, base), 4), kTarget32);
 }
 
+// In protected mode a stub finds the descriptor among those seen before (segment_stubs.cpp). What it does not find is
+// the shortcut's.
+bool Writer::segment_is_known(unsigned seg) const {
+  const Mode mode = block_.key.mode;
+  return mode.protected_mode() && mode.lanes() && bmi2_ && stubs_.segments[seg] != nullptr && !now_.raw.lock;
+}
+
+// Behind the access to memory, which finds flags and ESP as they are before it.
+void Writer::begin_load() {
+  draft_.marks[now_.index].flags_saved = flags_saved_;
+  want_flags();
+  settle_esp();
+}
+
+// The selector is in kLinear32. `to` becomes `value`, which is in kEntry or kTarget, only if the stub does it all.
+void Writer::load_known(unsigned seg, Gp to, Gp value) {
+  Site& site = take_site();
+  site.loads = block_.key.mode.segment(seg);
+  call_with(site, stubs_.segments[seg]);
+  const u32 before = size();
+  if (to == rsp) {
+    a.mov(gpr_slot(kEsp), value);
+  } else {
+    a.mov(to, value);
+  }
+  CHECK(size() - before == kSegmentStubSkips);
+  a.mov(rsp, gpr_slot(kEsp));
+}
+
 // The boundary behind a load of SS is no place for an interrupt. None is when nothing is pending and the block goes on.
 bool Writer::shields_stack() {
   if (now_.index + 1 == block_.count) return false;
@@ -34,6 +63,19 @@ bool Writer::move_to_segment() {
   const Insn& insn = *now_.insn;
   const unsigned seg = insn.operands[0].reg;
   const Operand& from = insn.operands[1];
+  if (segment_is_known(seg)) {
+    if (from.kind == OperandKind::kReg) {
+      begin_load();
+      a.movzx(kLinear32, gpw(from.reg));
+    } else {
+      memory_lane(2, Way::kLoad);
+      a.movzx(kLinear32, sized(operand_, 2));
+      begin_load();
+    }
+    a.mov(kEntry, rsp);
+    load_known(seg, rsp, kEntry);
+    return true;
+  }
   if (seg == kCs || !segment_is_base(seg) || (seg == kSs && !shields_stack())) return false;
   if (from.kind == OperandKind::kReg) {
     a.movzx(kTarget32, gpw(from.reg));
@@ -47,6 +89,21 @@ bool Writer::move_to_segment() {
 
 bool Writer::pop_segment() {
   const unsigned seg = now_.insn->operands[0].reg;
+  if (segment_is_known(seg)) {
+    stack_lane(0, 2, Way::kLoad);
+    a.movzx(kLinear32, sized(operand_, 2));
+    begin_load();
+    const i32 by = static_cast<i32>(now_.insn->operand_size);
+    if (block_.key.mode.stack_32()) {
+      a.lea(kEntry32, ptr(rsp, by));
+    } else {
+      a.lea(kTarget32, ptr(rsp, by));
+      a.mov(kEntry, rsp);
+      a.mov(kEntry.r16(), kTarget.r16());
+    }
+    load_known(seg, rsp, kEntry);
+    return true;
+  }
   if (now_.insn->operand_size != 2 || seg == kCs || !segment_is_base(seg) || (seg == kSs && !shields_stack()))
     return false;
   stack_lane(0, 2, Way::kLoad);
@@ -60,6 +117,16 @@ bool Writer::pop_segment() {
 bool Writer::far_pointer(unsigned seg) {
   const Insn& insn = *now_.insn;
   const bool together = block_.key.mode.segment(insn.segment) == SegClass::kShort && insn.address_size == 2;
+  if (segment_is_known(seg)) {
+    if (insn.operand_size != 2 || !together || insn.operands[0].reg == kEsp) return false;
+    memory_lane(4, Way::kLoad);
+    a.mov(kTarget32, sized(operand_, 4));
+    begin_load();
+    a.rorx(kLinear32, kTarget32, 16);
+    a.movzx(kLinear32, kLinear.r16());
+    load_known(seg, gpw(insn.operands[0].reg), kTarget.r16());
+    return true;
+  }
   if (insn.operand_size != 2 || !together || !segment_is_base(seg)) return false;
   memory_lane(4, Way::kLoad);
   a.mov(kTarget32, sized(operand_, 4));

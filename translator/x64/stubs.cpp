@@ -148,6 +148,8 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.leave();
 
   s.shortcut = here();
+  const asmjit::Label shortcut = a.newLabel();
+  a.bind(shortcut);
   const asmjit::Label not_next = a.newLabel(), away = a.newLabel(), nothing = a.newLabel();
   w.save();
   a.push(kSaved);
@@ -240,6 +242,8 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   w.dispatch();
 
   emit_string_stubs(a, cache.next(), missed_saved, s.strings);
+
+  emit_segment_stubs(a, cache.next(), shortcut, s.segments);
 
   s.cpuid = here();
   const asmjit::Label unknown = a.newLabel();

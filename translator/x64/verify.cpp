@@ -199,7 +199,8 @@ class Verifier {
   bool is_callable(u64 target) const {
     const auto is = [&](const u8* stub) { return target == reinterpret_cast<u64>(stub); };
     return is(stubs_.callout) || is(stubs_.shortcut) || is(stubs_.cpuid) ||
-           std::any_of(std::begin(stubs_.strings), std::end(stubs_.strings), is);
+           std::any_of(std::begin(stubs_.strings), std::end(stubs_.strings), is) ||
+           std::any_of(std::begin(stubs_.segments), std::end(stubs_.segments), is);
   }
 
   const char* transfer(const cs_x86_op& to, bool call) const {

@@ -133,6 +133,9 @@ class Writer {
   bool bit_string();
   // segment.cpp
   bool segment_is_base(unsigned seg) const;
+  bool segment_is_known(unsigned seg) const;
+  void begin_load();
+  void load_known(unsigned seg, x86::Gp to, x86::Gp value);
   void set_segment(unsigned seg);
   bool shields_stack();
   bool move_to_segment();
@@ -158,6 +161,8 @@ class Writer {
   bool load_control_word();  // x87_control.cpp
 
   void callout();
+  Site& take_site();
+  void call_with(const Site& site, const u8* stub);
   bool checked() const { return draft_.marks[now_.index].checked; }
   void cold_paths();
   void name_site(u32 index);
