@@ -12,7 +12,7 @@ using namespace umbra::test;
 namespace {
 
 constexpr u32 kCode = 0x40000, kData = 0x20000, kGdt = 0x3000, kLdt = 0x3100, kOtherGdt = 0x5000;
-constexpr u32 kDirectory = 0x10000, kTable = 0x11000, kEntries = 16;
+constexpr u32 kDirectory = 0x80000, kTable = 0x81000, kEntries = 16;
 
 const u64 kDescriptors[] = {0x00cf93000000ffff, 0x00cff3000000ffff,  // flat data of rings 0 and 3
                             0x000093020000ffff, 0x0000f3020000ffff,  // 64 KiB
@@ -53,8 +53,12 @@ class Rounds {
     paging_ = seed % 2 == 0;
     twins_.both([&](Machine& m) {
       for (std::size_t i = 0; i < forms_.size(); ++i) {
-        auto code = forms_[i].bytes;
-        code.push_back(0xf4);
+        // …; mov al, [12h]; mov es:[1802h], al; hlt: the block must know what it reaches memory through
+        const auto at = [&](u16 offset) {
+          const auto low = static_cast<u8>(offset), high = static_cast<u8>(offset >> 8);
+          return code_32_ ? std::vector<u8>{low, high, 0, 0} : std::vector<u8>{low, high};
+        };
+        const auto code = join({forms_[i].bytes, {0xa0}, at(0x12), {0x26, 0xa2}, at(0x1802), {0xf4}});
         m.put(kCode + 32 * static_cast<u32>(i), code);
       }
       if (paging_) {
@@ -87,6 +91,13 @@ class Rounds {
     if (one_in(4)) gdtr_.base = kGdt;
     if (one_in(4)) ldt_limit_ = one_in(2) ? random(kEntries * 8) : kEntries * 8 - 1;
     if (one_in(4)) ldt_there_ = !one_in(4);
+    if (paging_ && one_in(6)) {
+      data_there_ = !data_there_;
+      twins_.both([&](Machine& m) {
+        m.put32(kTable + (kData >> 12) * 4, data_there_ ? kData | 0x67 : 0);
+        m.cpu.mmu.invalidate(Linear(kData));
+      });
+    }
     if (paging_ && one_in(6)) {  // the table is another one, and says so
       other_ = !other_;
       twins_.both([&](Machine& m) {
@@ -101,7 +112,7 @@ class Rounds {
   std::string round() {
     const std::size_t form = random(static_cast<u32>(forms_.size()));
     const u8 cpl = one_in(2) ? 0 : one_in(2) ? 3 : static_cast<u8>(random(4));
-    const bool big_stack = one_in(2), flags = one_in(2), one_in_here = one_in(4);
+    const bool big_stack = one_in(2), flags = one_in(2), short_too = one_in(4), wraps = one_in(4);
     u32 registers[8];
     for (u32& r : registers) r = selector() | random_() << 16;
     for (u32 i = 0; i < 32; ++i) words_[i] = selector();
@@ -111,7 +122,7 @@ class Rounds {
       if (!code_32_) s.seg[kCs] = Machine::flat(true, false, cpl);
       if (!big_stack) s.seg[kSs] = Machine::flat(false, false, cpl);
       s.seg[kCs].base = code_32_ ? 0 : kCode;
-      if (forms_[form].short_data || one_in_here) {
+      if (forms_[form].short_data || short_too) {
         s.seg[kDs].base = kData;
         s.seg[kDs].limit = 0xffff;
       }
@@ -126,9 +137,10 @@ class Rounds {
       for (u32 ring = 0; ring < 3; ++ring) m.put32(0x604 + 8 * ring, 0x7000), m.put32(0x608 + 8 * ring, 16);
       for (unsigned r = 0; r < 8; ++r) s.gpr[r] = registers[r];
       s.gpr[kEsi] = s.seg[kDs].base != 0 ? 8 : kData + 8;
-      s.gpr[kEsp] = big_stack ? kData + 16 : 0x1230010;
+      s.gpr[kEsp] = big_stack ? kData + 16 : wraps ? 0x123fffe : 0x1230010;
       m.memory->write(Phys(kData), words_, sizeof words_);
       m.memory->write(Phys(0x10), words_, 16);
+      m.memory->write(Phys(0xfffe), words_, 2);
       s.eflags = flag::kFixed | (flags ? flag::kArithmetic : 0);
       m.cpu.set_cpl(cpl);
       m.start((code_32_ ? kCode : 0) + 32 * static_cast<u32>(form));
@@ -138,11 +150,11 @@ class Rounds {
   }
 
  private:
+  Twins twins_;
   std::mt19937 random_;
   const bool code_32_;
   const std::span<const Form> forms_;
-  Twins twins_;
-  bool paging_ = false, other_ = false, ldt_there_ = true;
+  bool paging_ = false, other_ = false, ldt_there_ = true, data_there_ = true;
   TableReg gdtr_;
   u32 ldt_limit_ = kEntries * 8 - 1;
   u16 words_[32];
