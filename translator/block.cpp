@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "cpu/interp/shapes.h"
-#include "cpu/raw.h"
 #include "translator/block_index.h"
 
 namespace umbra {
@@ -20,14 +19,14 @@ bool closes(const Insn& insn, Mode mode) {
   return insn.op == Op::kInvalid || closes_block(insn);
 }
 
-}  // namespace
-
 bool is_conditional(const Insn& insn) {
-  const RawLayout r = layout(insn);
-  return (r.map == 0 && r.opcode >= 0x70 && r.opcode <= 0x7f) || (r.map == 1 && r.opcode >= 0x80 && r.opcode <= 0x8f);
+  const u8 opcode = insn.raw[insn.opcode_at];
+  return (insn.map == 0 && (opcode & 0xf0) == 0x70) || (insn.map == 1 && (opcode & 0xf0) == 0x80);
 }
 
 bool is_direct_jump(const Insn& insn) { return insn.op == Op::kJmp && insn.operands[0].kind == OperandKind::kRel; }
+
+}  // namespace
 
 u32 target_offset(const Block& block, u32 at, const Insn& insn) {
   const u32 eip = block.key.eip + at + insn.length + insn.imm;
@@ -53,6 +52,8 @@ class Ahead {
     const u32 end = at + insn.length;
     return std::any_of(awaited_, awaited_ + count_, [&](u32 target) { return target - end <= kMostPadding; });
   }
+
+  u32 count() const { return count_; }
 
  private:
   static constexpr u32 kMostPadding = 15;  // that a compiler puts before a label, and nobody runs
@@ -84,6 +85,7 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
   u32 count = 0;
   bool branched = false;
   Ahead ahead;
+  draft.jump_count = 0;
   while (count < most && at < code.size()) {
     const u32 eip = block.key.eip + at;
     if (branched && begins(*made, block, at)) break;
@@ -102,8 +104,9 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
     const u64 end = u64{eip} + insn.length;
     if (insn.length > kMaxInsnLength || end - 1 > block.key.cs_limit) break;
     if (end > 0xffff && !block.key.mode.code_32() && model.generation >= Generation::k386) break;
-    draft.marks[count] = Mark{};
-    draft.marks[count].guest = static_cast<u16>(at);
+    Mark mark;
+    mark.guest = static_cast<u16>(at);
+    draft.marks[count] = mark;
     u8& locator = draft.locators[count] = kNoReg;
     if (may_locate(block, insn)) locator = locator_at(Linear(block.key.linear + target_offset(block, at, insn)));
     ++count;
@@ -113,7 +116,10 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
               ? std::min<u32>(static_cast<u32>(code.size()) - at, kMaxInsnLength)
               : insn.length;
     if (!closes(insn, block.key.mode)) continue;
-    if (made == nullptr || !ahead.goes_on(block, start, insn, locator != kNoReg)) break;
+    if (made == nullptr) break;
+    const bool goes_on = ahead.goes_on(block, start, insn, locator != kNoReg);
+    if (ahead.count() != draft.jump_count) draft.jumps[draft.jump_count++] = static_cast<u8>(count - 1);
+    if (!goes_on) break;
     branched = true;
   }
   block.count = count;

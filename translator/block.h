@@ -170,8 +170,10 @@ inline constexpr u32 site_number(u32 block, u32 index) { return block * kMaxBloc
 struct Draft {
   Insn insns[kMaxBlockInsns];
   u8 locators[kMaxBlockInsns];  // of direct calls: Exit::locator
+  Mark marks[kMaxBlockInsns];
+  u8 jumps[kMaxBlockInsns];  // instructions that may lead to one behind them
+  u32 jump_count = 0;
   // Where these are to lie, with room for as many as there can be.
-  Mark* marks = nullptr;
   Exit* exits = nullptr;
   Relocation* relocations = nullptr;
   u32 relocation_count = 0;
@@ -194,7 +196,5 @@ u32 discover(Block& block, const CpuModel& model, std::span<const u8> code, std:
 
 // Of a direct jump in a block, conditional or not: offset of its target from the block's start, which may be anywhere.
 u32 target_offset(const Block& block, u32 at, const Insn& insn);
-bool is_conditional(const Insn& insn);  // Jcc
-bool is_direct_jump(const Insn& insn);  // JMP rel
 
 }  // namespace umbra

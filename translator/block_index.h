@@ -61,7 +61,7 @@ class BlockIndex {
     const u64 page = ((k.phys & ~u64{kPageMask}) << 20 ^ k.linear >> kPageBits) * 0x9e3779b97f4a7c15 ^
                      (u64{k.mode.bits()} << 32 | (k.linear - k.eip)) * 0xc2b2ae3d27d4eb4f ^
                      u64 { k.copy } * 0x165667b19e3779f9;
-    return static_cast<u32>(page ^ page >> 31) + ((k.linear & kPageMask) >> 5);
+    return static_cast<u32>(page ^ page >> 31) + ((k.linear & kPageMask) >> 3);
   }
   void place(Slot slot) {
     std::size_t i = slot.tag & mask();

@@ -31,6 +31,9 @@ class CodeCache {
   // Or: write to writable_next() what will run at next(), and say how much that was.
   u8* writable_next() const { return writable_ + used_; }
   u8* commit(u32 bytes, u32 number);
+  void expect() const {  // what comes is about to be written
+    for (u32 i = 0; i < 4; ++i) __builtin_prefetch(writable_next() + 64 * i, 1);
+  }
   static constexpr u32 kOverhead = 20;  // that a piece of code takes beside itself, at most
   // Of a block that is no more.
   static constexpr u32 kNone = ~u32{0};

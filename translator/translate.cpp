@@ -48,6 +48,11 @@ Block* Translator::translate(const BlockKey& key) {
     return block;
   }
 
+  blocks_.expect();
+  exits_.expect();
+  marks_.expect();
+  relocations_.expect();
+  cache_->expect();
   std::span<const u8> next_page;
   u64 second = ~u64{0};
   const u32 room = kPageSize - page_offset(at);
@@ -62,7 +67,6 @@ Block* Translator::translate(const BlockKey& key) {
   Block& block = *blocks_.next() = Block{};
   block.key = key;
   block.id = blocks_.used();
-  draft_.marks = marks_.next();
   draft_.exits = exits_.next();
   draft_.relocations = relocations_.next();
   draft_.sites = sites_.next();
@@ -86,6 +90,7 @@ Block* Translator::translate(const BlockKey& key) {
   blocks_.take(1);
   sites_.take(draft_.site_count);
   block.marks = marks_.take(block.count);
+  std::copy_n(draft_.marks, block.count, block.marks);
   block.exits = exits_.take(block.exit_count);
   block.relocations = draft_.relocations;
   block.relocation_count = draft_.relocation_count;

@@ -47,7 +47,6 @@ class Bench {
       block.window = true;
       const u32 room = kPageSize - at % kPageSize;
       draft_.sites = sites_.data();
-      draft_.marks = marks_.data();
       draft_.exits = exits_.data();
       draft_.relocations = relocations_.data();
       draft_.site_count = 0;
@@ -78,7 +77,6 @@ class Bench {
   std::bitset<kPageSize> starts_;
   Made made_{index_, starts_};
   Draft draft_;
-  std::vector<Mark> marks_ = std::vector<Mark>(kMaxBlockInsns);
   std::vector<Exit> exits_ = std::vector<Exit>(kMaxBlockInsns + 1);
   std::vector<Relocation> relocations_ = std::vector<Relocation>(kMostRelocations);
   std::vector<Site> sites_ = std::vector<Site>(kMaxBlockInsns);

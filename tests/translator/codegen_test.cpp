@@ -108,11 +108,9 @@ std::string host_code(const std::vector<u8>& form, bool window) {
   block.window = window;
   Draft draft;
   std::vector<Site> sites(kMaxBlockInsns);
-  std::vector<Mark> marks(kMaxBlockInsns);
   std::vector<Exit> exits(kMaxBlockInsns + 1);
   std::vector<Relocation> relocations(kMostRelocations);
   draft.sites = sites.data();
-  draft.marks = marks.data();
   draft.exits = exits.data();
   draft.relocations = relocations.data();
   discover(

@@ -109,10 +109,8 @@ bool X64Backend::moves_well(const Block& block, const Draft& draft) const {
   const u8* address = block.code + 0x1230;
   std::vector<u8> moved(block.code, block.code + block.host_size), emitted(Writer::kMostBytes);
   move(moved.data(), address, block, elsewhere);
-  std::vector<Mark> marks(draft.marks, draft.marks + block.count);
   std::vector<Exit> exits(kMaxBlockInsns + 1);
   Draft again = draft;
-  again.marks = marks.data();
   again.exits = exits.data();
   Writer writer(stubs_, elsewhere, again, bmi2_);
   writer.a.start(emitted.data(), reinterpret_cast<u64>(address));

@@ -12,10 +12,8 @@ void Writer::find_inner() {
   inner_.fill(kOut);
   is_target_.fill(false);
   fpu_at_target_.fill(true);
-  for (u32 i = 0; i + 1 < block_.count; ++i) {
-    const Insn& insn = draft_.insns[i];
-    if (!insn.closes_block || !(is_conditional(insn) || is_direct_jump(insn))) continue;
-    const u32 offset = target_offset(block_, draft_.marks[i].guest, insn);
+  for (const u32 i : std::span(draft_.jumps, draft_.jump_count)) {
+    const u32 offset = target_offset(block_, draft_.marks[i].guest, draft_.insns[i]);
     Mark* end = draft_.marks + block_.count;
     Mark* found = std::find_if(draft_.marks + i + 1, end, [&](const Mark& m) { return m.guest == offset; });
     if (found == end) continue;
