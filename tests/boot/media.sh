@@ -59,6 +59,22 @@ hdt_cd() {
   rm -rf "$tree"
 }
 
+# A CD with all of SYSLINUX' modules, and a prompt on the serial port.
+com32_cd() {
+  local out=$1 tree=$media/com32.$$
+  needs xorriso && guest_package isolinux && guest_package syslinux-common || return
+  mkdir -p "$tree" && cp "$guests/isolinux/usr/lib/ISOLINUX/isolinux.bin" "$guests"/syslinux-common/usr/lib/syslinux/modules/bios/*.c32 "$tree/" || return
+  printf 'serial 0 115200\nprompt 1\ntimeout 0\n' > "$tree/isolinux.cfg"
+  xorriso -as mkisofs -quiet -o "$out" -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$tree" 2>"$media/com32.log"
+  rm -rf "$tree"
+}
+
+# GRUB's first edition, on the first sectors of a floppy without a file system.
+grub_legacy_floppy() {
+  guest_package grub-legacy || return
+  cat "$guests"/grub-legacy/usr/lib/grub/i386-pc/stage[12] > "$1" && truncate -s 1440K "$1"
+}
+
 # GNU Mach, unpacked: -kernel takes it as it is.
 gnumach() { guest_package gnumach-image-1.8-486 && zcat "$guests"/gnumach-image-1.8-486/boot/gnumach-*.gz > "$1"; }
 
