@@ -242,7 +242,8 @@ inline Front Shapes::front_of(const u8* code, CodeSize size) const {
   front.index = sib && (code[i - 1] & 0x38) != kNoIndex;
   const bool whole = kind == kPlain || (kind & form & kNamesRegister) != 0;
   front.fixed = static_cast<u8>(0xc0 | kind | (form & 7) | (whole ? 0xff : 0));
-  front.end = static_cast<u8>(i > kMaxShape ? 0 : i);
+  if (i > kMaxShape) return {};
+  front.end = static_cast<u8>(i);
   return front;
 }
 
