@@ -16,7 +16,6 @@ DIFFERENCES = {
     "pci 0.0": "QEMU keeps the size of memory in a timing register, and has SMRAM for its SMM",
     "hpet": "our comparators also reach the I/O APIC's pins 16 to 23, which are free on this board",
     "uart loopback": "QEMU's modem status shows no changes in loopback, the PC16550D's does",
-    "pci 1.0": "QEMU's PIIX3 starts with a bit in a reserved register",
 }
 
 
