@@ -15,8 +15,10 @@ namespace umbra {
 inline std::unique_ptr<Engine> make_engine(const std::string& name, PhysicalMemory& memory) {
   if (name == "interp") return std::make_unique<Interpreter>(memory);
 #ifdef UMBRA_TEST_JIT
-  if (name == "jit") {
-    auto engine = make_x64_engine(memory);
+  if (name == "jit" || name == "windows") {  // the latter without waiting for code to be hot
+    TranslatorOptions options;
+    options.always_windows = name == "windows";
+    auto engine = make_x64_engine(memory, options);
     if (engine) return std::move(*engine);
   }
 #endif

@@ -1,6 +1,6 @@
 // 16-bit code in real, unreal and virtual-8086 mode against the interpreter: segments loaded every few instructions,
 // far transfers and interrupts that lead to the next instruction by another segment, words at the edge of 64 KiB, odd
-// limits.
+// limits, stacks in the page that the code is in (a window does not let these be written).
 #include <catch2/catch.hpp>
 
 #include "tests/translator/streams.h"
@@ -29,8 +29,10 @@ class RealMode {
     const std::vector<u8> code = make(cs);
     u32 registers[8];
     for (u32& r : registers) r = edge();
+    const bool stack_by_code = s_.chance(30);
+    if (stack_by_code) registers[kEsp] = 0x800 + s_.pick(0x700);
     const u32 flags = s_.random() & flag::kArithmetic;
-    t_.both([&](Machine& m) { enter(m, code, first, registers, flags); });
+    t_.both([&](Machine& m) { enter(m, code, first, registers, flags, stack_by_code); });
     t_.run_a();
     t_.run_b();
     const std::string found = t_.difference();
@@ -141,7 +143,7 @@ class RealMode {
     return code;
   }
 
-  void enter(Machine& m, const std::vector<u8>& code, u16 cs, const u32* registers, u32 flags) {
+  void enter(Machine& m, const std::vector<u8>& code, u16 cs, const u32* registers, u32 flags, bool stack_by_code) {
     CpuState& s = m.cpu.s;
     m.flat_32();
     const bool v86 = world_ == World::kV86;
@@ -161,6 +163,7 @@ class RealMode {
     for (unsigned i = 0; i < kSegCount; ++i) {
       Segment& g = s.seg[i];
       g.selector = i == kCs ? cs : static_cast<u16>(0x1800 + 0x900 * i);
+      if (i == kSs && stack_by_code) g.selector = kCode >> 4;
       g.rights = v86 ? 0xf3 : 0x93;
       g.base = g.selector * 16u;
       g.limit = 0xffff;

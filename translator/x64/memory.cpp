@@ -25,6 +25,12 @@ void Writer::want_flags() {
   a.mov(rax, kSaved);
 }
 
+// Behind accesses that, if they fault, find them spared.
+void Writer::want_flags_again() {
+  if (flags_saved_) draft_.marks[now_.index].flags_saved = true;
+  want_flags();
+}
+
 // The host's instruction to come writes them all, unless it faults.
 void Writer::overwrite_flags() {
   draft_.marks[now_.index].flags_saved = flags_saved_;

@@ -32,8 +32,7 @@ bool Writer::segment_is_known(unsigned seg) const {
 
 // Behind the access to memory, which finds flags and ESP as they are before it.
 void Writer::begin_load() {
-  draft_.marks[now_.index].flags_saved = flags_saved_;
-  want_flags();
+  want_flags_again();
   settle_esp();
 }
 
@@ -156,7 +155,7 @@ void Writer::to_kept_pointer() {
 
 // The selector is in kLinear32, EIP in kTarget32.
 void Writer::far_transfer() {
-  want_flags();
+  want_flags_again();
   settle_esp();
   const std::size_t rights = offsetof(CpuState, seg) + kCs * sizeof(Segment) + offsetof(Segment, rights);
   if (!block_.key.mode.user()) a.mov(state_at(rights, 1), 0x93);

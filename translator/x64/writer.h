@@ -74,6 +74,7 @@ class Writer {
   // puts them aside first, and only who reads them or changes some of them brings them back.
   void spare_flags();
   void want_flags();
+  void want_flags_again();
   void overwrite_flags();
   void take_flags();  // rewrite.cpp
   bool changes_nothing(unsigned seg) const;
