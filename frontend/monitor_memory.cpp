@@ -32,14 +32,14 @@ void read_physical(PhysicalMemory& memory, u64 from, u8* to, u32 size) {
 bool Monitor::read_guest(u64 address, bool physical, u8* to, u32 size) {
   Cpu& cpu = *links_.cpu;
   PhysicalMemory& memory = cpu.mmu.memory();
+  if (physical) {
+    read_physical(memory, address, to, size);
+    return true;
+  }
   for (u32 i = 0; i < size; ++i) {
-    Phys a(address + i);
-    if (!physical) {
-      const Walk w = umbra::probe(memory, cpu.mmu.state(), Linear(static_cast<u32>(address + i)));
-      if (!w.ok) return false;
-      a = memory.wrap(w.address);
-    }
-    to[i] = static_cast<u8>(memory.load(a, 1));
+    const Walk w = umbra::probe(memory, cpu.mmu.state(), Linear(static_cast<u32>(address + i)));
+    if (!w.ok) return false;
+    to[i] = static_cast<u8>(memory.load(memory.wrap(w.address), 1));
   }
   return true;
 }
@@ -120,9 +120,7 @@ std::string Monitor::save(const Words& w, bool physical) {
   std::vector<u8> buffer(64 * 1024);
   for (u64 done = 0; done < *size && problem.empty();) {
     const auto n = static_cast<u32>(std::min<u64>(buffer.size(), *size - done));
-    if (physical) {
-      read_physical(links_.cpu->mmu.memory(), *start + done, buffer.data(), n);
-    } else if (!read_guest(*start + done, false, buffer.data(), n)) {
+    if (!read_guest(*start + done, physical, buffer.data(), n)) {
       problem =
           format("Error: the memory from %#llx on is not mapped\n", static_cast<unsigned long long>(*start + done));
       break;

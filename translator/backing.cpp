@@ -15,10 +15,7 @@ namespace {
 
 // The host may refuse any of it; then pages come as they are touched.
 void back(const Backing::Piece& piece) {
-  if (piece.twin == nullptr) {
-    madvise(piece.at, piece.bytes, MADV_POPULATE_WRITE);
-    return;
-  }
+  if (piece.twin == nullptr) return populate(piece.at, piece.bytes);
   // A file's pages become huge ones only once there are some, in each mapping.
   for (u8* view : {piece.at, piece.twin}) {
     for (u32 i = 0; i < piece.bytes; i += Backing::kHuge) static_cast<void>(*const_cast<volatile u8*>(view + i));
@@ -27,6 +24,8 @@ void back(const Backing::Piece& piece) {
 }
 
 }  // namespace
+
+void populate(void* at, std::size_t bytes) { madvise(at, bytes, MADV_POPULATE_WRITE); }
 
 void Backing::stop() {
   {

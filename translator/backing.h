@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "cpu/base/types.h"
 
 namespace umbra {
+
+void populate(void* at, std::size_t bytes);  // pages for writing, at once; the host may refuse
 
 class Backing {
  public:

@@ -105,13 +105,8 @@ u8* Translator::find_code() {
   if (!mode.code_32() && cpu.s.eip > 0xffff) return nullptr;  // far transfers lead there, beyond the table
   const DispatchKey place = dispatch_key(cpu, mode);
   DispatchTable& table = spaces_.select(place, cpu.code_size(), cpu.mmu);
-  note_far_target(table, place);
   unlink_dropped();
-  Context& context = cache_->context();
-  context.dispatch = reinterpret_cast<u64>(table.table());
-  context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
-  context.system_shadow = reinterpret_cast<u64>(cpu.mmu.table_of(false));
-  context.window = reinterpret_cast<u64>(cpu.mmu.window());
+  give_tables(table).window = reinterpret_cast<u64>(cpu.mmu.window());
 
   const u32 eip = static_cast<u32>(cpu.s.eip);
   // Entries of dead blocks are found out here.

@@ -81,6 +81,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static Took shortcut_entry(void* self, const Site* site);
   Took land();
   void note_far_target(const DispatchTable& table, DispatchKey key);
+  Context& give_tables(const DispatchTable& table);  // to generated code; the window is the caller's
   friend struct Shortcuts;
   u8* callout(const Site& site);
   u8* done(const Site& site);

@@ -8,13 +8,10 @@
 #include <utility>
 
 #include "cpu/base/log.h"
+#include "translator/backing.h"
 
 namespace umbra {
 namespace {
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 // Tables of programs that have ended, or not run for long, are only memory; filling one again costs a lookup a block.
 constexpr std::size_t kMaxSpaces = 256, kFewSpaces = 8;
@@ -82,8 +79,7 @@ void DispatchTable::wipe(u32 eip) {
 void DispatchTable::back(u32 eip) {
   const u32 first = host_page(eip);
   if (is_resident(first) || (first & 3) != 0) return;
-  // A host that cannot leaves them to faults.
-  madvise(table_ + (eip & mask_), 4 * kPageSize, MADV_POPULATE_WRITE);
+  populate(table_ + (eip & mask_), 4 * kPageSize);
   for (u32 page = first; page < first + 4; ++page) touch(page);
 }
 

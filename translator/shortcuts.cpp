@@ -27,6 +27,15 @@ void Translator::note_far_target(const DispatchTable& table, DispatchKey key) {
   far.table[place] = reinterpret_cast<u64>(table.table());
 }
 
+Context& Translator::give_tables(const DispatchTable& table) {
+  Context& context = cache_->context();
+  context.dispatch = reinterpret_cast<u64>(table.table());
+  context.shadow = reinterpret_cast<u64>(cpu_->mmu.table());
+  context.system_shadow = reinterpret_cast<u64>(cpu_->mmu.table_of(false));
+  note_far_target(table, table.key());
+  return context;
+}
+
 // Where to go on in a mode that may be another one. Null dispatch tables are next()'s to find.
 Took Translator::land() {
   Cpu& cpu = *cpu_;
@@ -34,11 +43,7 @@ Took Translator::land() {
   const DispatchKey key = dispatch_key(cpu, mode);
   const DispatchTable* table = spaces_.quick(key, cpu.mmu);
   if (table == nullptr || (!mode.code_32() && cpu.s.eip > 0xffff)) return Took::kAway;
-  Context& context = cache_->context();
-  context.dispatch = reinterpret_cast<u64>(table->table());
-  context.shadow = reinterpret_cast<u64>(cpu.mmu.table());
-  context.system_shadow = reinterpret_cast<u64>(cpu.mmu.table_of(false));
-  note_far_target(*table, key);
+  Context& context = give_tables(*table);
   // User code that has no window leaves GS where it is: the way back to the kernel's is saved.
   context.window = mode.user() && !mode.window() ? context.window_loaded : reinterpret_cast<u64>(cpu.mmu.window());
   return Took::kElsewhere;
