@@ -46,8 +46,9 @@ const Form kForms16[] = {{{0x8e, 0xd8}, Op::kMov},
 
 class Rounds {
  public:
-  Rounds(u32 seed, bool code_32)
-      : random_(seed),
+  Rounds(u32 seed, bool code_32, const TranslatorOptions& options)
+      : twins_(options),
+        random_(seed),
         code_32_(code_32),
         forms_(code_32 ? std::span<const Form>(kForms32) : std::span<const Form>(kForms16)) {
     paging_ = seed % 2 == 0;
@@ -113,6 +114,7 @@ class Rounds {
     const std::size_t form = random(static_cast<u32>(forms_.size()));
     const u8 cpl = one_in(2) ? 0 : one_in(2) ? 3 : static_cast<u8>(random(4));
     const bool big_stack = one_in(2), flags = one_in(2), short_too = one_in(4), wraps = one_in(4);
+    const bool limited = one_in(3);  // what is loaded comes through segments to be checked
     u32 registers[8];
     for (u32& r : registers) r = selector() | random_() << 16;
     for (u32 i = 0; i < 32; ++i) words_[i] = selector();
@@ -125,7 +127,10 @@ class Rounds {
       if (forms_[form].short_data || short_too) {
         s.seg[kDs].base = kData;
         s.seg[kDs].limit = 0xffff;
+      } else if (limited) {
+        s.seg[kDs].limit = 0x7ffff;
       }
+      if (limited && big_stack) s.seg[kSs].limit = 0x7ffff;
       for (Segment& g : s.seg) g.derive(true);
       s.gdtr = gdtr_;
       s.ldtr.base = kLdt;
@@ -163,10 +168,12 @@ class Rounds {
 }  // namespace
 
 TEST_CASE("Segments load as their descriptors say now, whatever these said before") {
-  for (u32 seed = 1; seed <= 8; ++seed) {
-    const bool code_32 = seed <= 4;
-    Rounds rounds(seed, code_32);
-    for (u32 round = 0; round < 3000; ++round) {
+  for (u32 seed = 1; seed <= 16; ++seed) {
+    const bool code_32 = seed % 8 <= 4;
+    TranslatorOptions options;
+    options.always_windows = seed > 8;
+    Rounds rounds(seed, code_32, options);
+    for (u32 round = 0; round < 2000; ++round) {
       INFO("seed " << seed << ", round " << round);
       rounds.disturb();
       REQUIRE(rounds.round() == "");

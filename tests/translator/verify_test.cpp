@@ -58,3 +58,70 @@ TEST_CASE("The registers that hold the cage up are not to be changed") {
   CHECK(verdict({0x41, 0xff, 0xc5}) != "");  // inc r13d
   CHECK(verdict({0x4d, 0x31, 0xff}) != "");  // xor r15, r15
 }
+
+namespace {
+
+using Bytes = std::vector<u8>;
+const Bytes kSpare{0x49, 0x89, 0xc2, 0x9f, 0x0f, 0x90, 0xc0, 0x49, 0x87, 0xc2};
+const Bytes kWant{0x49, 0x87, 0xc2, 0x80, 0xc0, 0x7f, 0x9e, 0x4c, 0x89, 0xd0};
+const Bytes kLoad{0x65, 0x67, 0x8b, 0x03};                               // mov eax, gs:[ebx]
+const Bytes kLoadAside{0x65, 0x67, 0x44, 0x8b, 0x1b};                    // mov r11d, gs:[ebx]
+const Bytes kStore{0x65, 0x67, 0x89, 0x03};                              // mov gs:[ebx], eax
+const Bytes kAdd{0x01, 0xc8};                                            // add eax, ecx
+const Bytes kInc{0xff, 0xc0};                                            // inc eax
+const Bytes kGlue{0x41, 0x83, 0xf9, 0x07};                               // cmp r9d, 7
+const Bytes kKeepCount{0x49, 0x89, 0xca}, kCountBack{0x4c, 0x89, 0xd1};  // mov r10, rcx; mov rcx, r10
+
+struct Part {
+  std::vector<Bytes> code;
+  bool flags_saved = false;
+};
+
+// Of a block whose instructions have become these.
+std::string verdict(const std::vector<Part>& parts, bool window = true) {
+  Bytes code;
+  std::vector<Mark> marks;
+  for (const Part& part : parts) {
+    Mark& mark = marks.emplace_back();
+    mark.host = static_cast<u16>(code.size());
+    mark.flags_saved = part.flags_saved;
+    for (const Bytes& bytes : part.code) code.insert(code.end(), bytes.begin(), bytes.end());
+  }
+  Block block;
+  block.window = window;
+  block.code = code.data();
+  block.host_size = block.cold = static_cast<u32>(code.size());
+  block.marks = marks.data();
+  block.count = static_cast<u32>(marks.size());
+  return x64::verify(block, x64::Stubs{});
+}
+
+}  // namespace
+
+TEST_CASE("Instructions that can be given up at each access are accepted") {
+  CHECK(verdict({{{kAdd}}, {{kLoad}}, {{kStore}}}) == "");
+  CHECK(verdict({{{kAdd}}, {{kSpare, kGlue, kLoad}, true}, {{kStore}, true}, {{kWant, kInc}}, {{kLoad}}}) == "");
+  CHECK(verdict({{{kSpare, kGlue, kLoad}, true}, {{kAdd}}, {{kLoad}}}) == "");  // it writes all flags
+  CHECK(verdict({{{kKeepCount, kCountBack, kLoad}}}) == "");
+  CHECK(verdict({{{kLoadAside, kStore}}}) == "");
+}
+
+TEST_CASE("Accesses are refused if the guest's flags are elsewhere than their mark says") {
+  CHECK(verdict({{{kSpare, kLoad}, false}}) != "");
+  CHECK(verdict({{{kLoad}, true}}) != "");
+  CHECK(verdict({{{kSpare, kLoadAside, kWant, kStore}, true}}) != "");  // one of both
+  CHECK(verdict({{{kGlue, kLoad}}}) != "");
+  CHECK(verdict({{{kAdd, kLoad}}}) != "");  // too new
+  CHECK(verdict({{{kSpare, kKeepCount, kCountBack, kWant}}}) != "");
+  CHECK(verdict({{{kSpare}}, {{kInc}}}) != "");  // CF is kept
+  CHECK(verdict({{{kWant}}}) != "");
+  CHECK(verdict({{{kSpare, kSpare}}}) != "");
+  CHECK(verdict({{{kGlue}}, {{kAdd}}}) != "");
+}
+
+TEST_CASE("Accesses are refused once the instruction has begun") {
+  CHECK(verdict({{{kLoad, kStore}}}) != "");
+  CHECK(verdict({{{kStore, kLoad}}}) != "");
+  CHECK(verdict({{{kKeepCount, kLoad, kCountBack}}}) != "");
+  CHECK(verdict({{{kLoad}}}, false) != "");  // in a block without a window
+}

@@ -125,7 +125,7 @@ std::string X64Backend::verify(const Block& block) const {
     for (const char* insn : {"rorx", "mulx", "shrx"})
       if (text.find(insn) != std::string::npos) return "BMI2 on a host that has none";
   }
-  return x64::verify(code, stubs_);
+  return x64::verify(block, stubs_);
 }
 
 void X64Backend::point(u8* field, const u8* target) {

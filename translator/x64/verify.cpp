@@ -1,37 +1,15 @@
 #include "translator/x64/verify.h"
 
-#include <capstone/capstone.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "cpu/base/log.h"
 #include "cpu/cpu.h"
+#include "translator/x64/disassembly.h"
+#include "translator/x64/verify_faults.h"
 
 namespace umbra::x64 {
 namespace {
-
-class Disassembly {
- public:
-  explicit Disassembly(std::span<const u8> code) {
-    CHECK(cs_open(CS_ARCH_X86, CS_MODE_64, &handle_) == CS_ERR_OK);
-    cs_option(handle_, CS_OPT_DETAIL, CS_OPT_ON);
-    count_ = cs_disasm(handle_, code.data(), code.size(), reinterpret_cast<u64>(code.data()), 0, &insns_);
-  }
-  ~Disassembly() {
-    if (insns_ != nullptr) cs_free(insns_, count_);
-    cs_close(&handle_);
-  }
-  Disassembly(const Disassembly&) = delete;
-  Disassembly& operator=(const Disassembly&) = delete;
-  std::span<const cs_insn> insns() const { return {insns_, count_}; }
-  bool in_group(const cs_insn& insn, u8 group) const { return cs_insn_group(handle_, &insn, group); }
-
- private:
-  csh handle_ = 0;
-  cs_insn* insns_ = nullptr;
-  std::size_t count_ = 0;
-};
 
 bool is_cage_register(unsigned reg) {
   for (unsigned held :
@@ -160,7 +138,8 @@ bool is_far_bit_test(const cs_insn& insn) {
 
 class Verifier {
  public:
-  Verifier(std::span<const u8> code, const Stubs& stubs) : code_(code), stubs_(stubs), listing_(code) {}
+  Verifier(std::span<const u8> code, Disassembly& listing, const Stubs& stubs)
+      : code_(code), stubs_(stubs), listing_(listing) {}
 
   std::string run() {
     std::size_t covered = 0;
@@ -221,12 +200,22 @@ class Verifier {
 
   std::span<const u8> code_;
   const Stubs& stubs_;
-  Disassembly listing_;
+  Disassembly& listing_;
   const cs_insn* previous_ = nullptr;
 };
 
 }  // namespace
 
-std::string verify(std::span<const u8> code, const Stubs& stubs) { return Verifier(code, stubs).run(); }
+std::string verify(std::span<const u8> code, const Stubs& stubs) {
+  Disassembly listing(code);
+  return Verifier(code, listing, stubs).run();
+}
+
+std::string verify(const Block& block, const Stubs& stubs) {
+  const std::span<const u8> code(block.code, block.host_size);
+  Disassembly listing(code);
+  const std::string offence = Verifier(code, listing, stubs).run();
+  return offence.empty() ? verify_faults(block, listing, stubs) : offence;
+}
 
 }  // namespace umbra::x64

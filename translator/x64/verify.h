@@ -12,5 +12,6 @@ namespace umbra::x64 {
 
 // Empty, or the first offence as text. `code` lies where it will run.
 std::string verify(std::span<const u8> code, const Stubs& stubs);
+std::string verify(const Block& block, const Stubs& stubs);  // the same, and of its faults (verify_faults.h)
 
 }  // namespace umbra::x64
