@@ -4,7 +4,9 @@
 #include "translator/x64/verify_faults.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "cpu/regs.h"
@@ -119,9 +121,10 @@ class FaultVerifier {
   std::size_t move_flags() {
     static constexpr std::string_view kSpare = "\x49\x89\xc2\x9f\x0f\x90\xc0\x49\x87\xc2";
     static constexpr std::string_view kWant = "\x49\x87\xc2\x80\xc0\x7f\x9e\x4c\x89\xd0";
+    const u8* at = reinterpret_cast<const u8*>(insns_[i_].address);
+    const std::size_t left = static_cast<std::size_t>(insns_.back().address + insns_.back().size - insns_[i_].address);
     const auto is = [&](std::string_view bytes) {
-      return insns_.size() - i_ >= 4 && std::memcmp(insns_[i_].bytes, bytes.data(), insns_[i_].size) == 0 &&
-             std::memcmp(reinterpret_cast<const u8*>(insns_[i_].address), bytes.data(), bytes.size()) == 0;
+      return left >= bytes.size() && std::memcmp(at, bytes.data(), bytes.size()) == 0;
     };
     if (is(kSpare)) {
       if (state_->flags != Flags::kHost || state_->away != kNobody) offence("flags are put aside that are not there");
