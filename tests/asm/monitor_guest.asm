@@ -2,12 +2,11 @@
 ; management and then notes for ever what it sees. In memory:
 ;   3000h  the bytes "monitor", 0, then dwords 1, -2, 3
 ;   5000h  the bytes the keyboard has sent, 6000h the mouse's; 5ff0h and 5ff4h say how many
-;   7000h  PM1 status, or-ed together; 7004h how often this ROM has started since power-on
+;   7000h  PM1 status, or-ed together; 7004h how often it has come to that since power-on
 ; Linear memory: 0 to 8000h as it is (page 3 read-only, page 4 for users too), the ROM at F0000h, C0000000h one page of 4 MiB.
 %include "flat_rom.inc"
 
     flat_rom
-    inc dword [0x7004]
     mov dword [0x3000], 'moni'
     mov dword [0x3004], 'tor'
     mov dword [0x3008], 1
@@ -65,6 +64,7 @@
     call data
     mov al, 0xf4
     call data
+    inc dword [0x7004]
 
 watch:
     mov dx, 0xb000
