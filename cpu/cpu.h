@@ -47,7 +47,6 @@ struct KnownDescriptor {
   static constexpr u32 kCount = 64;
   u64 raw = 0;
   Segment segment;
-  SegClass segment_class = SegClass::kChecked;
   i8 reach = -1;  // the highest CPL that may load it into ES, DS, FS or GS
 };
 static_assert(sizeof(KnownDescriptor) == 40);

@@ -68,7 +68,7 @@ const KnownDescriptor* known_descriptor(Cpu& cpu, u16 selector) {
   d.low = static_cast<u32>(raw);
   d.high = static_cast<u32>(raw >> 32);
   const Segment made = make_segment(selector, d);
-  k = {raw, made, classify(made), static_cast<i8>(reach_of(made))};
+  k = {raw, made, static_cast<i8>(reach_of(made))};
   return &k;
 }
 
@@ -105,6 +105,7 @@ void make_flat(Segment& to, u32 selector, u16 rights, u8 access) {
   to.limit = to.high = 0xffffffff;
   to.access = access;
   to.partial = access == kFlatData ? 0 : 1;
+  to.checks = access == kFlatData ? SegClass::kFlat : SegClass::kChecked;
 }
 
 u32 stack_mask(const Segment& ss) { return ss.big() ? 0xffffffff : 0xffff; }

@@ -13,6 +13,7 @@ void Segment::derive(bool usable) {
   }
   access = 0;
   partial = 1;
+  checks = SegClass::kChecked;
   if (!usable || (expand_down && limit >= high)) {  // nothing is inside
     low = 1;
     high = 0;
@@ -20,14 +21,23 @@ void Segment::derive(bool usable) {
   }
   if (!is_code || (rights & 2) != 0) access |= kReadable;
   if (!is_code && (rights & 2) != 0) access |= kWritable;
-  if (!whole() || access != (kReadable | kWritable)) return;
-  partial = 0;
-  if (base == 0) access |= kFlat;
+  if (whole() && access == (kReadable | kWritable)) {
+    partial = 0;
+    if (base == 0) access |= kFlat;
+  }
+  checks = classify();
+}
+
+SegClass Segment::classify() const {
+  if ((access & kFlat) != 0) return SegClass::kFlat;
+  if ((access & (kReadable | kWritable)) != (kReadable | kWritable) || low != 0) return SegClass::kChecked;
+  return high == 0xffffffff ? SegClass::kBased : high == 0xffff ? SegClass::kShort : SegClass::kChecked;
 }
 
 void Segment::state(Archive& a) {
   a("selector", selector)("rights", rights)("base", base)("limit", limit);
   a("low", low)("high", high)("access", access)("partial", partial);
+  if (a.loading()) checks = classify();
 }
 
 void TableReg::state(Archive& a) { a("base", base)("limit", limit); }

@@ -40,8 +40,16 @@ namespace efer {
 inline constexpr u64 kSce = 1u << 0, kNxe = 1u << 11;
 }
 
+// How much checking an access through a segment needs.
+enum class SegClass : u8 {
+  kFlat,     // base 0, 4 GiB, readable and writable
+  kBased,    // only the base must be added
+  kChecked,  // limits and rights are compared at each access
+  kShort     // 64 KiB, readable and writable: what real and V86 mode mostly have
+};
+
 // A segment register with its hidden part. The rights are the descriptor's second dword, bits 8-23, shifted down by 8:
-// type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15. `low`, `high` and `access` are derived (see derive()).
+// type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15. What follows the limit is derived (see derive()).
 struct Segment {
   u16 selector = 0;
   u16 rights = 0;
@@ -54,6 +62,7 @@ struct Segment {
   enum : u8 { kReadable = 1, kWritable = 2, kFlat = 4 };  // kFlat: base 0, low 0, high 4 GiB - 1, readable and writable
   u8 access = 0;
   u8 partial = 1;  // 0: 4 GiB, readable and writable, wherever the base is
+  SegClass checks = SegClass::kChecked;
 
   bool present() const { return (rights & 0x80) != 0; }
   bool code() const { return (rights & 0x18) == 0x18; }
@@ -62,25 +71,13 @@ struct Segment {
   u8 dpl() const { return (rights >> 5) & 3; }
   bool whole() const { return low == 0 && high == 0xffffffff; }
   bool inside(u32 offset, u32 size) const { return offset >= low && (u64{offset} + (size - 1) <= high || whole()); }
-  // Recomputes low, high, access and partial from the other fields; unusable: every access fails.
+  // Recomputes them from the other fields; unusable: every access fails.
   void derive(bool usable);
   void state(Archive& a);
-};
 
-// How much checking an access through a segment needs.
-enum class SegClass : u8 {
-  kFlat,     // base 0, 4 GiB, readable and writable
-  kBased,    // only the base must be added
-  kChecked,  // limits and rights are compared at each access
-  kShort     // 64 KiB, readable and writable: what real and V86 mode mostly have
+ private:
+  SegClass classify() const;
 };
-
-inline SegClass classify(const Segment& s) {
-  if ((s.access & Segment::kFlat) != 0) return SegClass::kFlat;
-  constexpr u8 kBoth = Segment::kReadable | Segment::kWritable;
-  if ((s.access & kBoth) != kBoth || s.low != 0) return SegClass::kChecked;
-  return s.high == 0xffffffff ? SegClass::kBased : s.high == 0xffff ? SegClass::kShort : SegClass::kChecked;
-}
 
 struct TableReg {
   u32 base = 0;

@@ -31,8 +31,9 @@ class Mode {
   bool lanes() const { return (bits_ & 128) != 0; }  // false: alignment checks are on, every access is a callout
   bool plain_flags() const { return (bits_ & 1u << 21) != 0; }  // PUSHF and POPF are nobody's business but ours
   bool tsc() const { return (bits_ & 1u << 22) != 0; }          // RDTSC is allowed, and the host's counter scaled
-  // In protected mode CS, FS and GS are always checked: making their state part of the key would translate a kernel
-  // once per process.
+  // In protected mode CS is always checked, and in 32-bit code FS and GS are: making their state part of the key would
+  // translate a kernel once per process.
+  bool free_fs_gs() const { return protected_mode() && code_32(); }
   SegClass segment(unsigned seg) const { return static_cast<SegClass>((bits_ >> (8 + 2 * seg)) & 3); }
   u32 bits() const { return bits_; }
   auto operator<=>(const Mode&) const = default;

@@ -18,11 +18,11 @@ Mode Mode::of(const Cpu& cpu) {
                u32{cpu.protected_mode()} << 3 | u32{x87} << 4 | u32{sse} << 5 | u32{flag_control} << 6 |
                u32{!alignment} << 7 | u32{s.cpl == 3 && cpu.mmu.prefers_window()} << 20 | u32{plain_flags} << 21 |
                u32{tsc} << 22;
-  for (unsigned seg = 0; seg < kSegCount; ++seg) {
-    const bool keyed = seg == kDs || seg == kEs || seg == kSs || !cpu.protected_mode();
-    const SegClass c = keyed ? classify(s.seg[seg]) : SegClass::kChecked;
-    mode.bits_ |= static_cast<u32>(c) << (8 + 2 * seg);
-  }
+  const auto keyed = [&](SegReg seg) { return static_cast<u32>(s.seg[seg].checks) << (8 + 2 * seg); };
+  constexpr auto checked = [](SegReg seg) { return static_cast<u32>(SegClass::kChecked) << (8 + 2 * seg); };
+  mode.bits_ |= keyed(kEs) | keyed(kSs) | keyed(kDs);
+  mode.bits_ |= cpu.protected_mode() ? checked(kCs) : keyed(kCs);
+  mode.bits_ |= mode.free_fs_gs() ? checked(kFs) | checked(kGs) : keyed(kFs) | keyed(kGs);
   return mode;
 }
 

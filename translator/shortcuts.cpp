@@ -97,10 +97,10 @@ struct Shortcuts {
     return done ? t.land() : Took::kNothing;
   }
 
-  // In protected mode FS and GS are checked at each access; of the others the mode knows how.
+  // Where FS and GS are not checked at each access the mode knows how, as it does of the others.
   static Took loaded(Translator& t, const Site& site, SegReg reg) {
-    if ((reg == kFs || reg == kGs) && site.block->key.mode.protected_mode()) return Took::kNext;
-    return classify(t.cpu_->s.seg[reg]) == site.block->key.mode.segment(reg) ? Took::kNext : t.land();
+    if ((reg == kFs || reg == kGs) && site.block->key.mode.free_fs_gs()) return Took::kNext;
+    return t.cpu_->s.seg[reg].checks == site.block->key.mode.segment(reg) ? Took::kNext : t.land();
   }
 
   static Took move_register(Translator& t, const Site& site) {

@@ -36,6 +36,8 @@ const Form kForms32[] = {
     {{0x50, 0x07}, Op::kPop}, {{0x39, 0xc8, 0x1f}, Op::kPop}, {{0x01, 0xc8, 0x8e, 0xdb}, Op::kMov}};
 const Form kForms16[] = {{{0x8e, 0xd8}, Op::kMov},
                          {{0x8e, 0x04}, Op::kMov},
+                         {{0x8e, 0xe2}, Op::kMov},
+                         {{0x0f, 0xa1}, Op::kPop},
                          {{0x1f}, Op::kPop},
                          {{0x66, 0x07}, Op::kPop},
                          {{0x01, 0xc8, 0xc4, 0x1c}, Op::kLes, true},
@@ -54,12 +56,14 @@ class Rounds {
     paging_ = seed % 2 == 0;
     twins_.both([&](Machine& m) {
       for (std::size_t i = 0; i < forms_.size(); ++i) {
-        // …; mov al, [12h]; mov es:[1802h], al; hlt: the block must know what it reaches memory through
+        // …; mov al, [12h]; mov es:[1802h], al; mov fs:[1902h], al; hlt: the block must know what it reaches memory
+        // through
         const auto at = [&](u16 offset) {
           const auto low = static_cast<u8>(offset), high = static_cast<u8>(offset >> 8);
           return code_32_ ? std::vector<u8>{low, high, 0, 0} : std::vector<u8>{low, high};
         };
-        const auto code = join({forms_[i].bytes, {0xa0}, at(0x12), {0x26, 0xa2}, at(0x1802), {0xf4}});
+        const auto code =
+            join({forms_[i].bytes, {0xa0}, at(0x12), {0x26, 0xa2}, at(0x1802), {0x64, 0xa2}, at(0x1902), {0xf4}});
         m.put(kCode + 32 * static_cast<u32>(i), code);
       }
       if (paging_) {
@@ -186,9 +190,9 @@ TEST_CASE("A segment that has been loaded before is loaded without leaving gener
     for (bool paging : {false, true}) {
       INFO("CPL " << u32{cpl} << (paging ? ", paging" : ""));
       Twins t;
-      // l: mov ds, eax; mov es, ebx; push edx; pop fs; dec ecx; jnz l; hlt
+      // l: mov ds, eax; mov es, ebx; mov gs, esi; push edx; pop fs; dec ecx; jnz l; hlt
       t.both([&](Machine& m) {
-        m.put(kCode, {0x8e, 0xd8, 0x8e, 0xc3, 0x52, 0x0f, 0xa1, 0x49, 0x75, 0xf6, 0xf4});
+        m.put(kCode, {0x8e, 0xd8, 0x8e, 0xc3, 0x8e, 0xee, 0x52, 0x0f, 0xa1, 0x49, 0x75, 0xf4, 0xf4});
         for (u32 i = 0; i < 3; ++i) m.memory->write(Phys(kGdt + 8 + 8 * i), &kDescriptors[i == 2 ? 5 : i], 8);
         if (paging) {
           m.map_identically(kDirectory, kTable);
@@ -199,6 +203,7 @@ TEST_CASE("A segment that has been loaded before is loaded without leaving gener
         s.gdtr = {kGdt, 0xff};
         s.gpr[kEax] = s.gpr[kEbx] = cpl == 3 ? 0x13 : 8;
         s.gpr[kEdx] = 0x1b;
+        s.gpr[kEsi] = cpl;  // null
         s.gpr[kEcx] = 1000;
         m.start(kCode);
       });

@@ -124,7 +124,7 @@ void Writer::callout() {
   settle_esp();
   const Site& site = take_site();
   call_with(site, site.shortcut != nullptr ? stubs_.shortcut : stubs_.callout);
-  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(esp, gpr_low(kEsp));
 }
 
 // DF sits in CpuState.

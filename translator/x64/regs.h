@@ -29,6 +29,8 @@ inline x86::Gp guest64(unsigned r) { return x86::gpq(r); }
 
 inline x86::Mem state_at(std::size_t offset, u32 size) { return x86::ptr(kState, static_cast<i32>(offset), size); }
 inline x86::Mem gpr_slot(unsigned r) { return state_at(offsetof(CpuState, gpr) + 8 * r, 8); }
+// To load from: C++ writes registers by their low halves, and a load waits for the parts of what it reads.
+inline x86::Mem gpr_low(unsigned r) { return state_at(offsetof(CpuState, gpr) + 8 * r, 4); }
 inline x86::Mem context_at(std::size_t offset, u32 size) {
   return x86::ptr(kCode, static_cast<i32>(offset) - static_cast<i32>(sizeof(Context)), size);
 }

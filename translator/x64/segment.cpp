@@ -27,7 +27,7 @@ void Writer::set_segment(unsigned seg) {
 // the shortcut's.
 bool Writer::segment_is_known(unsigned seg) const {
   const Mode mode = block_.key.mode;
-  return mode.protected_mode() && mode.lanes() && bmi2_ && stubs_.segments[seg] != nullptr && !now_.raw.lock;
+  return mode.protected_mode() && mode.lanes() && bmi2_ && stubs_.segments.of(seg, false) != nullptr && !now_.raw.lock;
 }
 
 // Behind the access to memory, which finds flags and ESP as they are before it.
@@ -40,7 +40,7 @@ void Writer::begin_load() {
 void Writer::load_known(unsigned seg, Gp to, Gp value) {
   Site& site = take_site();
   site.loads = block_.key.mode.segment(seg);
-  call_with(site, stubs_.segments[seg]);
+  call_with(site, stubs_.segments.of(seg, block_.key.mode.free_fs_gs()));
   const u32 before = size();
   if (to == rsp) {
     a.mov(gpr_slot(kEsp), value);
@@ -48,7 +48,7 @@ void Writer::load_known(unsigned seg, Gp to, Gp value) {
     a.mov(to, value);
   }
   CHECK(size() - before == kSegmentStubSkips);
-  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(esp, gpr_low(kEsp));
 }
 
 // The boundary behind a load of SS is no place for an interrupt. None is when nothing is pending and the block goes on.

@@ -1,15 +1,18 @@
 // Loads of ES, DS, FS and GS in protected mode from descriptors that have been loaded before: a segment is a function
 // of selector and descriptor, so if both are what they were (KnownDescriptor), and the table still has the descriptor
 // inside its limit, the segment is copied. Privilege is compared, and the segment's class with what the block's mode
-// takes for granted (FS and GS are checked at each access). SDM vol. 2, MOV, and vol. 3 section 5.6.
+// takes for granted, unless that checks FS and GS at each access. A null selector needs no descriptor. SDM vol. 2, MOV,
+// and vol. 3 section 5.6.
 //
 // Called like the shortcut stub, which goes on when anything is different: the Site* in R10, and the selector in R9.
 // R8 and R11 are kept.
 #include "translator/x64/segment_stubs.h"
 
+#include <cstring>
 #include <initializer_list>
 
-#include "cpu/cpu.h"
+#include "cpu/base/log.h"
+#include "cpu/descriptor.h"
 #include "translator/block.h"
 
 namespace umbra::x64 {
@@ -19,8 +22,10 @@ using namespace x86;
 
 constexpr unsigned kUsed[] = {kEax, kEcx, kEdx, kEsi, kEdi};
 
-void emit_load(x86::Assembler& a, unsigned seg, asmjit::Label shortcut) {
-  const asmjit::Label local = a.newLabel(), inside = a.newLabel(), unknown = a.newLabel();
+void emit_load(x86::Assembler& a, unsigned seg, bool free, asmjit::Label shortcut) {
+  const asmjit::Label local = a.newLabel(), inside = a.newLabel(), unknown = a.newLabel(), other = a.newLabel();
+  const std::size_t to = offsetof(CpuState, seg) + seg * sizeof(Segment);
+  const Mem wanted = ptr(kSaved, static_cast<i32>(offsetof(Site, loads)), 1);
   const auto known = [](std::size_t offset, u32 size) {
     return ptr(kState, rcx, 3, static_cast<i32>(cpu_at::kKnownDescriptors + offset), size);
   };
@@ -69,16 +74,16 @@ void emit_load(x86::Assembler& a, unsigned seg, asmjit::Label shortcut) {
   a.mov(dl, state_at(offsetof(CpuState, cpl), 1));
   a.cmp(dl, known(offsetof(KnownDescriptor, reach), 1));
   a.jg(unknown);
-  if (seg == kEs || seg == kDs) {
-    a.mov(dl, known(offsetof(KnownDescriptor, segment_class), 1));
-    a.cmp(dl, ptr(kSaved, static_cast<i32>(offsetof(Site, loads)), 1));
+  if (!free) {
+    a.mov(dl, known(offsetof(KnownDescriptor, segment) + offsetof(Segment, checks), 1));
+    a.cmp(dl, wanted);
     a.jne(unknown);
   }
 
   static_assert(sizeof(Segment) == 3 * 8);
   for (u32 i = 0; i < sizeof(Segment); i += 8) {
     a.mov(rdx, known(offsetof(KnownDescriptor, segment) + i, 8));
-    a.mov(state_at(offsetof(CpuState, seg) + seg * sizeof(Segment) + i, 8), rdx);
+    a.mov(state_at(to + i, 8), rdx);
   }
   restore();
   a.ret();
@@ -90,6 +95,25 @@ void emit_load(x86::Assembler& a, unsigned seg, asmjit::Label shortcut) {
   a.jnz(inside);
 
   a.bind(unknown);
+  a.test(kLinear32, 0xfffc);
+  a.jnz(other);
+  if (!free) {
+    a.cmp(wanted, static_cast<u32>(SegClass::kChecked));
+    a.jne(other);
+  }
+  const Segment null = null_segment(0);
+  u64 parts[sizeof(Segment) / 8];
+  std::memcpy(parts, &null, sizeof null);
+  CHECK(parts[0] == 0);  // but for the selector
+  a.mov(state_at(to, 8), kLinear);
+  for (u32 i = 1; i < std::size(parts); ++i) {
+    a.mov(rdx, parts[i]);
+    a.mov(state_at(to + 8 * i, 8), rdx);
+  }
+  restore();
+  a.ret();
+
+  a.bind(other);
   a.add(ptr(rsp, 0, 8), kSegmentStubSkips);
   restore();
   a.jmp(shortcut);
@@ -97,12 +121,14 @@ void emit_load(x86::Assembler& a, unsigned seg, asmjit::Label shortcut) {
 
 }  // namespace
 
-void emit_segment_stubs(x86::Assembler& a, const u8* start, asmjit::Label shortcut, const u8** stubs) {
-  for (unsigned seg : {kEs, kDs, kFs, kGs}) {
-    a.align(asmjit::AlignMode::kCode, 16);
-    stubs[seg] = start + a.offset();
-    emit_load(a, seg, shortcut);
-  }
+void emit_segment_stubs(x86::Assembler& a, const u8* start, asmjit::Label shortcut, SegmentStubs& stubs) {
+  for (const bool free : {false, true})
+    for (unsigned seg : {kEs, kDs, kFs, kGs}) {
+      if (free && seg < kFs) continue;
+      a.align(asmjit::AlignMode::kCode, 16);
+      stubs.at[free][seg] = start + a.offset();
+      emit_load(a, seg, free, shortcut);
+    }
 }
 
 }  // namespace umbra::x64

@@ -110,7 +110,7 @@ void Writer::repeated(StringOp op, u32 size) {
   a.mov(gpr_slot(kEsp), rsp);
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
   a.call(reinterpret_cast<u64>(stubs_.strings[string_stub(op, form, size)]));
-  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(esp, gpr_low(kEsp));
 }
 
 }  // namespace umbra::x64

@@ -192,7 +192,7 @@ void Passage::write() {
   a.bind(missed_);
   leave();
   a.mov(kEntry, slot(kSite));
-  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(esp, gpr_low(kEsp));
   a.jmp(missed_saved_);
 
   a.bind(done);

@@ -43,7 +43,7 @@ class StubWriter {
     a_.add(cl, 0x7f);  // OF
     a_.sahf();         // the others
     for (unsigned r = 0; r < 8; ++r)
-      if (r != kEsp) a_.mov(guest64(r), gpr_slot(r));
+      if (r != kEsp) a_.mov(guest32(r), gpr_low(r));
   }
   void to_host_stack() {
     a_.mov(gpr_slot(kEsp), rsp);
@@ -91,7 +91,7 @@ class StubWriter {
     a_.mov(context_at(offsetof(Context, resume), 8), rax);
     load_context();
     load();
-    a_.mov(rsp, gpr_slot(kEsp));
+    a_.mov(esp, gpr_low(kEsp));
     a_.jmp(context_at(offsetof(Context, resume), 8));
   }
   void dispatch() {
@@ -166,7 +166,7 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   a.ja(nothing);
   w.load_context();
   w.load();
-  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(esp, gpr_low(kEsp));
   a.mov(kTarget32, state_at(offsetof(CpuState, eip), 4));
   w.dispatch();
   a.bind(away);
@@ -274,7 +274,7 @@ Stubs emit_stubs(CodeCache& cache, const Entries& entries) {
   a.mov(eax, kLinear32);
   a.ret();
   a.bind(unknown);
-  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(esp, gpr_low(kEsp));
   a.jmp(missed_saved);
 
   s.enter = reinterpret_cast<decltype(s.enter)>(reinterpret_cast<std::uintptr_t>(here()));

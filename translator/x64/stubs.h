@@ -18,7 +18,7 @@ struct Stubs {
   const u8* dispatch = nullptr;      // EIP in R11
   const u8* far = nullptr;           // a real or V86 selector in R9, EIP in R11: to there
   const u8* strings[kStringStubs] = {};  // see string_stubs.cpp
-  const u8* segments[kSegCount] = {};    // see segment_stubs.cpp; null for CS and SS
+  SegmentStubs segments;                 // see segment_stubs.cpp
   const u8* cpuid = nullptr;             // called as the former; its misses are missed_saved's
   const u8* exit = nullptr;              // back to enter()'s caller
   void (*enter)(CpuState* state, const u8* code_base, const u8* target) = nullptr;

@@ -200,7 +200,7 @@ void Writer::cpuid() {
   a.mov(gpr_slot(kEsp), rsp);
   a.mov(rsp, context_at(offsetof(Context, host_rsp), 8));
   a.call(reinterpret_cast<u64>(stubs_.cpuid));
-  a.mov(rsp, gpr_slot(kEsp));
+  a.mov(esp, gpr_low(kEsp));
 }
 
 }  // namespace umbra::x64

@@ -179,7 +179,8 @@ class Verifier {
     const auto is = [&](const u8* stub) { return target == reinterpret_cast<u64>(stub); };
     return is(stubs_.callout) || is(stubs_.shortcut) || is(stubs_.cpuid) ||
            std::any_of(std::begin(stubs_.strings), std::end(stubs_.strings), is) ||
-           std::any_of(std::begin(stubs_.segments), std::end(stubs_.segments), is);
+           std::any_of(std::begin(stubs_.segments.at[0]), std::end(stubs_.segments.at[0]), is) ||
+           std::any_of(std::begin(stubs_.segments.at[1]), std::end(stubs_.segments.at[1]), is);
   }
 
   const char* transfer(const cs_x86_op& to, bool call) const {
