@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <bitset>
 #include <memory>
 #include <unordered_map>
@@ -147,7 +148,7 @@ class DispatchTables {
     std::size_t operator()(const DispatchKey& k) const {
       u64 h = (u64{k.mode} << 32 | k.cs_base) * 0x9e3779b97f4a7c15;
       h ^= (u64{k.cr3} << 32 | k.cs_limit) * 0xc2b2ae3d27d4eb4f;
-      return h ^ (h >> 29);
+      return std::rotl(h, 8);  // the highest bits know of all the others
     }
   };
   DispatchTable& find(const DispatchKey& key, CodeSize size);
