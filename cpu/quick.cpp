@@ -108,6 +108,14 @@ void make_flat(Segment& to, u32 selector, u16 rights, u8 access) {
   to.checks = access == kFlatData ? SegClass::kFlat : SegClass::kChecked;
 }
 
+// null_segment and, in V86 mode, Cpu::set_real_segment, without deriving anew what never changes.
+void make_null(Segment& to, u16 selector) { to = {selector, 0, 0, 0xffff, 1, 0, 0, 1, SegClass::kChecked}; }
+
+void make_v86(Segment& to, u16 selector) {
+  constexpr u8 kAll = Segment::kReadable | Segment::kWritable;
+  to = {selector, 0xf3, u32{selector} << 4, 0xffff, 0, 0xffff, kAll, 1, SegClass::kShort};
+}
+
 u32 stack_mask(const Segment& ss) { return ss.big() ? 0xffffffff : 0xffff; }
 
 // ESP moved inside its stack.
@@ -228,7 +236,7 @@ bool enter_gate(Cpu& cpu, u8 vector, bool software, const Push& what) {
   if (v86) {
     for (SegReg reg : {kGs, kFs, kDs, kEs}) {
       frame.push(s.seg[reg].selector);
-      s.seg[reg] = null_segment(0);
+      make_null(s.seg[reg], 0);
     }
   }
   if (ss != nullptr) {
@@ -255,12 +263,12 @@ bool to_v86(Cpu& cpu, Linear esp, u32 flags) {
   s.eip = fetch<u32>(frame);
   s.r32(kEsp) = fetch<u32>(frame + 12);
   cpu.set_flags(flags, cpu.model.flags_mask);
-  cpu.set_real_segment(kCs, selector(1));
-  cpu.set_real_segment(kSs, selector(4));
-  cpu.set_real_segment(kEs, selector(5));
-  cpu.set_real_segment(kDs, selector(6));
-  cpu.set_real_segment(kFs, selector(7));
-  cpu.set_real_segment(kGs, selector(8));
+  make_v86(s.seg[kCs], selector(1));
+  make_v86(s.seg[kSs], selector(4));
+  make_v86(s.seg[kEs], selector(5));
+  make_v86(s.seg[kDs], selector(6));
+  make_v86(s.seg[kFs], selector(7));
+  make_v86(s.seg[kGs], selector(8));
   s.cpl = 3;
   s.nmi_blocked = false;
   return true;
@@ -281,7 +289,7 @@ bool load_segment(Cpu& cpu, SegReg reg, u16 selector) {
     return true;
   }
   if (null_selector(selector)) {
-    to = null_segment(selector);
+    make_null(to, selector);
     return true;
   }
   const Known* k = known_descriptor(cpu, selector);

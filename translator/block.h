@@ -35,6 +35,11 @@ class Mode {
   // translate a kernel once per process.
   bool free_fs_gs() const { return protected_mode() && code_32(); }
   SegClass segment(unsigned seg) const { return static_cast<SegClass>((bits_ >> (8 + 2 * seg)) & 3); }
+  Mode with(unsigned seg, SegClass c) const {
+    Mode mode = *this;
+    mode.bits_ = (bits_ & ~(3u << (8 + 2 * seg))) | static_cast<u32>(c) << (8 + 2 * seg);
+    return mode;
+  }
   u32 bits() const { return bits_; }
   auto operator<=>(const Mode&) const = default;
 

@@ -79,7 +79,8 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   static u8* resume_entry(void* self);
   // The ways in and out of shortcuts (shortcuts.cpp).
   static Took shortcut_entry(void* self, const Site* site);
-  Took land();
+  Took land(Mode mode);
+  Took land_in_ring(const Site& site);
   void note_far_target(const DispatchTable& table, DispatchKey key);
   Context& give_tables(const DispatchTable& table);  // to generated code; the window is the caller's
   friend struct Shortcuts;

@@ -37,9 +37,8 @@ Context& Translator::give_tables(const DispatchTable& table) {
 }
 
 // Where to go on in a mode that may be another one. Null dispatch tables are next()'s to find.
-Took Translator::land() {
+Took Translator::land(Mode mode) {
   Cpu& cpu = *cpu_;
-  const Mode mode = Mode::of(cpu);
   const DispatchKey key = dispatch_key(cpu, mode);
   const DispatchTable* table = spaces_.quick(key, cpu.mmu);
   if (table == nullptr || (!mode.code_32() && cpu.s.eip > 0xffff)) return Took::kAway;
@@ -49,13 +48,24 @@ Took Translator::land() {
   return Took::kElsewhere;
 }
 
+// Behind a transfer in the same ring: whatever it changed, of what the mode says only the size of code may have become
+// another. If the code segment covers what it did as well, generated code goes on with the tables it has.
+Took Translator::land_in_ring(const Site& site) {
+  const Cpu& cpu = *cpu_;
+  const BlockKey& from = site.block->key;
+  const Segment& cs = cpu.s.seg[kCs];
+  if (cs.big() != from.mode.code_32()) return land(Mode::of(cpu));
+  if (cs.base != from.linear - from.eip || cs.limit != from.cs_limit) return land(from.mode);
+  return cs.big() || cpu.s.eip <= 0xffff ? Took::kElsewhere : Took::kAway;
+}
+
 Took Translator::shortcut_entry(void* self, const Site* site) {
   auto& t = *static_cast<Translator*>(self);
   Cpu& cpu = *t.cpu_;
   if (cpu.pending.load(std::memory_order_relaxed) != 0 || t.flush_wanted_) return Took::kNothing;
   cpu.s.eip = (site->eip + site->insn.length) & site->block->key.eip_mask();
   Took took = site->shortcut(t, *site);
-  if (took == Took::kNext && site->index + 1 == site->block->count) took = t.land();
+  if (took == Took::kNext && site->index + 1 == site->block->count) took = t.land_in_ring(*site);
   if (took != Took::kNothing) ++t.stats_.callouts[static_cast<u16>(site->insn.op)].shortcuts;
   return took;
 }
@@ -63,7 +73,19 @@ Took Translator::shortcut_entry(void* self, const Site* site) {
 struct Shortcuts {
   template <bool (*Transfer)(Cpu&)>
   static Took transfer(Translator& t, const Site&) {
-    return Transfer(*t.cpu_) ? t.land() : Took::kNothing;
+    return Transfer(*t.cpu_) ? t.land(Mode::of(*t.cpu_)) : Took::kNothing;
+  }
+
+  // Of gates and IRET, which perhaps leave the ring or V86 mode. IOPL, which ring 0 alone changes, is the mode's
+  // business in other rings; AC, that of programs.
+  template <class Transfer>
+  static Took through_gate(Translator& t, const Site& site, bool may_change_ac, Transfer transfer) {
+    Cpu& cpu = *t.cpu_;
+    const u8 cpl = cpu.s.cpl;
+    if (!transfer(cpu)) return Took::kNothing;
+    const bool aligned = may_change_ac && cpl == 3 && (cpu.s.cr0 & cr0::kAm) != 0;
+    const bool in_ring = cpl == cpu.s.cpl && site.block->key.mode.protected_mode() && !aligned;
+    return in_ring ? t.land_in_ring(site) : t.land(Mode::of(cpu));
   }
 
   // In V86 mode with IOPL 3 the gates are asked, unless VME lets the program answer itself.
@@ -71,17 +93,18 @@ struct Shortcuts {
     Cpu& cpu = *t.cpu_;
     const u8 vector = static_cast<u8>(site.insn.imm);
     if (cpu.v86() && (cpu.iopl() < 3 || (cpu.s.cr4 & cr4::kVme) != 0)) return Took::kNothing;
-    const bool done =
-        cpu.real() ? quick::real_interrupt(cpu, vector) : quick::interrupt(cpu, vector, Cpu::Source::kSoftware);
-    return done ? t.land() : Took::kNothing;
+    return through_gate(t, site, false, [=](Cpu& c) {
+      return c.real() ? quick::real_interrupt(c, vector) : quick::interrupt(c, vector, Cpu::Source::kSoftware);
+    });
   }
 
   static Took iret(Translator& t, const Site& site) {
-    return quick::iret(*t.cpu_, site.insn.operand_size) ? t.land() : Took::kNothing;
+    return through_gate(t, site, true, [&](Cpu& c) { return quick::iret(c, site.insn.operand_size); });
   }
 
   static Took far_return(Translator& t, const Site& site) {
-    return quick::far_return(*t.cpu_, site.insn.operand_size, site.insn.imm & 0xffff) ? t.land() : Took::kNothing;
+    const bool done = quick::far_return(*t.cpu_, site.insn.operand_size, site.insn.imm & 0xffff);
+    return done ? t.land_in_ring(site) : Took::kNothing;
   }
 
   template <bool Call>
@@ -94,13 +117,15 @@ struct Shortcuts {
     if (insn.operand_size == 2) offset &= 0xffff;
     const bool done =
         Call ? quick::far_call(cpu, selector, offset, insn.operand_size) : quick::far_jump(cpu, selector, offset);
-    return done ? t.land() : Took::kNothing;
+    return done ? t.land_in_ring(site) : Took::kNothing;
   }
 
   // Where FS and GS are not checked at each access the mode knows how, as it does of the others.
   static Took loaded(Translator& t, const Site& site, SegReg reg) {
-    if ((reg == kFs || reg == kGs) && site.block->key.mode.free_fs_gs()) return Took::kNext;
-    return t.cpu_->s.seg[reg].checks == site.block->key.mode.segment(reg) ? Took::kNext : t.land();
+    const Mode mode = site.block->key.mode;
+    if ((reg == kFs || reg == kGs) && mode.free_fs_gs()) return Took::kNext;
+    const SegClass checks = t.cpu_->s.seg[reg].checks;
+    return checks == mode.segment(reg) ? Took::kNext : t.land(mode.with(reg, checks));
   }
 
   static Took move_register(Translator& t, const Site& site) {
@@ -172,7 +197,8 @@ struct Shortcuts {
     if (cpu.trap_check_needed() || cpu.s.cpl != 0) return Took::kNothing;
     if ((cpu.s.cr0 & cr0::kTs) == 0) return Took::kNext;
     cpu.s.cr0 &= ~cr0::kTs;
-    return Mode::of(cpu) == site.block->key.mode ? Took::kNext : t.land();
+    const Mode mode = Mode::of(cpu);
+    return mode == site.block->key.mode ? Took::kNext : t.land(mode);
   }
 
   static Took read_control(Translator& t, const Site& site) {
@@ -200,7 +226,7 @@ struct Shortcuts {
     const u32 value = cpu.s.r32(site.insn.operands[1].reg);
     if (cpu.trap_check_needed() || cpu.s.cpl != 0 || ((value ^ cpu.s.cr0) & ~cr0::kTs) != 0) return Took::kNothing;
     cpu.s.cr0 = value;
-    return t.land();
+    return t.land(Mode::of(cpu));
   }
 };
 

@@ -326,9 +326,11 @@ std::string hidden_parts(const CpuState& x, const CpuState& y) {
   std::string out;
   for (unsigned i = 0; i < kSegCount; ++i) {
     const Segment &p = x.seg[i], &q = y.seg[i];
-    if (p.rights != q.rights || p.limit != q.limit || p.low != q.low || p.high != q.high || p.access != q.access)
-      out += format("segment %u: rights %x %x, limit %x %x, access %x %x\n", i, p.rights, q.rights, p.limit, q.limit,
-                    p.access, q.access);
+    if (p.rights != q.rights || p.limit != q.limit || p.low != q.low || p.high != q.high || p.access != q.access ||
+        p.partial != q.partial || p.checks != q.checks)
+      out +=
+          format("segment %u: rights %x %x, limit %x %x, access %x %x, checks %u %u\n", i, p.rights, q.rights, p.limit,
+                 q.limit, p.access, q.access, static_cast<unsigned>(p.checks), static_cast<unsigned>(q.checks));
   }
   if (x.cpl != y.cpl) out += format("cpl %u %u\n", x.cpl, y.cpl);
   if (x.nmi_blocked != y.nmi_blocked) out += "nmi_blocked\n";
