@@ -4,9 +4,16 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "cpu/base/log.h"
 
 namespace umbra {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(3);
+
+}  // namespace
 
 IoLoop::IoLoop() {
   int fds[2];
@@ -32,10 +39,10 @@ void IoLoop::wake() {
   [[maybe_unused]] const auto n = ::write(wake_write_, &byte, 1);  // a full pipe is awake already
 }
 
-void IoLoop::watch(int fd, short events, std::function<void(short)> ready) {
+void IoLoop::watch(int fd, short events, std::function<void(short)> ready, Patience patience) {
   {
     std::lock_guard lock(mutex_);
-    watches_[fd] = {events, std::move(ready)};
+    watches_[fd] = {events, std::move(ready), patience};
   }
   wake();
 }
@@ -89,6 +96,20 @@ void IoLoop::to_machine(Work work) {
     post = post_;
   }
   post(std::move(work));
+}
+
+void IoLoop::drain(const std::function<bool()>& hurried) {
+  written();
+  const auto awaited = [&](const auto& entry) {
+    const Watch& w = entry.second;
+    const bool lately = std::chrono::steady_clock::now() - last_written_.load() < kPatience;
+    return (w.events & POLLOUT) != 0 && (lately || (w.patience == Patience::kEndless && !hurried()));
+  };
+  const auto waits = [&] {
+    std::lock_guard lock(mutex_);
+    return std::ranges::any_of(watches_, awaited);
+  };
+  while (waits()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 
 void IoLoop::run() {

@@ -1,4 +1,6 @@
 // The program: reads the command line, builds the machine that it describes, and runs it.
+#include <fcntl.h>
+
 #include <cstdio>
 
 #include "frontend/options.h"
@@ -7,6 +9,9 @@
 using namespace umbra;
 
 int main(int argc, char** argv) {
+  // Where a standard stream is closed, the next file that is opened would get what is said there.
+  for (const int standard : {0, 1, 2})
+    if (::fcntl(standard, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != standard) return 1;
   auto options = parse_options({argv + 1, argv + argc});
   if (!options) {
     std::fprintf(stderr, "umbra: %s\n", options.error().c_str());

@@ -12,7 +12,6 @@ namespace umbra {
 namespace {
 
 constexpr u64 kKeyHold = 100'000'000;  // ns
-constexpr std::size_t kMaxUnsent = 4u << 20;
 
 // Words are separated by spaces; in double quotes a space is part of the word and a backslash takes what follows.
 std::vector<std::string> split(const std::string& line) {
@@ -122,11 +121,17 @@ Monitor::Monitor(std::unique_ptr<CharDev> stream, MonitorLinks links)
       }) {
   editor_.set_completion([this](const std::string& line) { return complete(line); });
   if (!stream_) return;
-  stream_->room = [] { return std::size_t{1024}; };
-  stream_->receive = [this](std::span<const u8> bytes) { editor_.input(bytes); };
+  // A byte at a time: no command is begun before what others have said is nearly gone, so it never has to be kept here.
+  stream_->room = [this] { return std::size_t{stream_->full() ? 0u : 1u}; };
+  stream_->receive = [this](std::span<const u8> bytes) {
+    editor_.input(bytes);
+    send();
+  };
+  stream_->drained = [this] { stream_->room_available(); };
   stream_->opened = [this] {
     say("Umbra 0.1 monitor - type 'help' for more information\n");
     editor_.show_prompt();
+    send();
   };
   stream_->room_available();
   if (stream_->connected()) stream_->opened();
@@ -136,19 +141,20 @@ Monitor::~Monitor() {
   if (!stream_) return;
   stream_->receive = [](std::span<const u8>) {};
   stream_->room = [] { return std::size_t{0}; };
+  stream_->drained = [] {};
 }
 
-// Text goes out with the line ends of a terminal; what a slow reader has not taken yet is kept, up to a bound.
+// Text goes out with the line ends of a terminal, and in one piece all that one key has called forth.
 void Monitor::say(const std::string& text) {
-  if (!stream_) return;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) unsent_ += '\r';
-    unsent_ += text[i];
+    if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) said_ += '\r';
+    said_ += text[i];
   }
-  const std::size_t sent = stream_->write({reinterpret_cast<const u8*>(unsent_.data()), unsent_.size()});
-  unsent_.erase(0, sent);
-  if (unsent_.size() > kMaxUnsent) unsent_.clear();
-  if (!unsent_.empty()) links_.control->post([this] { say(""); });
+}
+
+void Monitor::send() {
+  stream_->write({reinterpret_cast<const u8*>(said_.data()), said_.size()});
+  said_.clear();
 }
 
 std::string Monitor::execute(const std::string& line) {

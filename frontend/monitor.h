@@ -126,13 +126,14 @@ class Monitor {
   std::string device_state(const std::string& name) const;
   std::vector<std::string> complete(const std::string& line) const;
   void say(const std::string& text);
+  void send();
 
   std::unique_ptr<CharDev> stream_;
   MonitorLinks links_;
   LineEditor editor_;
   Timer release_;
   std::vector<Key> held_;
-  std::string unsent_;
+  std::string said_;
   DumpFormat last_format_;
 };
 

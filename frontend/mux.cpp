@@ -32,6 +32,7 @@ struct Mux::Face final : CharDev {
   Face(std::shared_ptr<Shared> shared, std::string what) : shared_(std::move(shared)), what_(std::move(what)) {}
   ~Face() override { std::replace(shared_->faces.begin(), shared_->faces.end(), this, static_cast<Face*>(nullptr)); }
   std::size_t write(std::span<const u8> bytes) override { return shared_->stream->write(bytes); }
+  bool full() const override { return shared_->stream->full(); }
   void room_available() override { deliver(); }
   std::string describe() const override { return shared_->stream->describe() + " (" + what_ + ")"; }
   // The monitor's greeting waits until somebody turns to it: a guest's text comes first, whole.
@@ -100,6 +101,10 @@ Mux::Mux(std::unique_ptr<CharDev> stream, std::function<void()> quit) : shared_(
   s->stream->room = [] { return std::size_t{256}; };
   s->stream->receive = [s](std::span<const u8> bytes) {
     for (const u8 b : bytes) s->receive(b);
+  };
+  s->stream->drained = [s] {
+    for (Face* face : s->faces)
+      if (face != nullptr) face->drained();
   };
 }
 

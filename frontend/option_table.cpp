@@ -200,7 +200,7 @@ constexpr Option kOptions[] = {
        return Status{};
      },
      "LPT1…LPT3, likewise"},
-    {"debugcon", "STREAM", text<&Options::debugcon>, "port 0xE9, likewise"},
+    {"debugcon", "STREAM", text<&Options::debugcon>, "port 0xE9, likewise; the guest waits for a slow reader"},
     {"monitor", "STREAM",
      [](Options& o, const std::string& v) {
        o.monitors.push_back(v);

@@ -1,18 +1,25 @@
 // The bare board: its output is this program's standard output.
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 
 #include "cpu/base/log.h"
 #include "cpu/show.h"
 #include "devices/board/bare.h"
 #include "frontend/program.h"
+#include "frontend/stream_dev.h"
 #include "roms/firmware.h"
 
 namespace umbra {
 namespace {
 
 BareBoard* g_board = nullptr;
+std::atomic<bool> g_interrupted = false;
 
 constexpr u64 kMinRom = 64 * 1024, kMaxRom = 256 * 1024;
 
@@ -41,14 +48,26 @@ int run_bare(const Options& o) {
   if (!path) return fail(path.error());
   auto rom = read_rom(*path, "ROM", kMinRom, kMaxRom);
   if (!rom) return fail(rom.error());
+  IoLoop loop;
+  const std::unique_ptr<CharDev> out = stream_on(loop, -1, STDOUT_FILENO, "stdio");
+  const auto write = [&out](u8 byte) {
+    out->write({&byte, 1});
+    while (out->full() && !g_interrupted) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
   auto board = BareBoard::create(*o.machine.cpu, o.machine.ram_bytes, *rom,
-                                 o.machine.debug_exit.value_or(DebugExitConfig{}), [](u8 byte) { std::putchar(byte); });
+                                 o.machine.debug_exit.value_or(DebugExitConfig{}), write);
   if (!board) return fail(board.error());
   auto engine = make_engine(o, (*board)->memory());
   if (!engine) return fail(engine.error());
 
   g_board = board->get();
-  for (const int s : {SIGINT, SIGTERM}) std::signal(s, [](int) { g_board->stop(); });
+  std::signal(SIGPIPE, SIG_IGN);
+  for (const int s : {SIGINT, SIGTERM}) {
+    std::signal(s, [](int) {
+      g_interrupted = true;
+      g_board->stop();
+    });
+  }
   const auto show_state = [](void* context, std::FILE* out) {
     const auto* b = static_cast<BareBoard*>(context);
     std::fputs(show_registers(b->cpu().s, b->memory().a20()).c_str(), out);
@@ -56,7 +75,7 @@ int run_bare(const Options& o) {
   set_crash_report(show_state, g_board);
 
   const BareBoard::End end = g_board->run(**engine, o.machine.no_reboot);
-  std::fflush(stdout);
+  loop.drain([] { return g_interrupted.load(); });
   set_crash_report(nullptr, nullptr);
   if (log_on(Log::kExits)) log(Log::kExits, "%s", (*engine)->statistics(false).c_str());
   switch (end) {

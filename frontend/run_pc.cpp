@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -99,9 +100,12 @@ class Signals {
     fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     loop_.watch(fd_, 1 /* POLLIN */, [this, quit](short) {
       signalfd_siginfo info;
-      if (::read(fd_, &info, sizeof info) == sizeof info) quit();
+      if (::read(fd_, &info, sizeof info) != sizeof info) return;
+      came_ = true;
+      quit();
     });
   }
+  bool came() const { return came_; }
   ~Signals() {
     loop_.forget(fd_);
     ::close(fd_);
@@ -116,6 +120,7 @@ class Signals {
   }
   IoLoop& loop_;
   int fd_;
+  std::atomic<bool> came_{false};
 };
 
 int fail(const std::string& message) {
@@ -125,11 +130,12 @@ int fail(const std::string& message) {
 
 }  // namespace
 
-int run_pc(Options& o) {
-  apply_defaults(o);
+int run_pc(Options& given) {
   Signals::block();
   std::signal(SIGPIPE, SIG_IGN);
   IoLoop loop;
+  Options o = std::move(given);  // its streams shall not outlive their loop
+  apply_defaults(o);
   Streams streams(loop);
   if (Status s = streams.open(o); !s) return fail(s.error());
 
@@ -176,6 +182,7 @@ int run_pc(Options& o) {
   m.quit(0);  // the display may have ended by itself
   processor.join();
   loop.detach();
+  loop.drain([&] { return m.told_to_quit() || signals.came(); });
   if (log_on(Log::kExits)) log(Log::kExits, "%s", (*engine)->statistics(false).c_str());
   set_crash_report(nullptr, nullptr);
   return code;

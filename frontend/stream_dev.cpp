@@ -6,13 +6,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 #include <vector>
+
+#include "cpu/base/log.h"
 
 namespace umbra {
 namespace {
 
-constexpr std::size_t kMaxQueued = 64 * 1024;  // bytes waiting for a slow reader, either way
+// Bytes waiting for a slow reader, either way. Devices are asked to stop at half of what is taken from them.
+constexpr std::size_t kMaxQueued = 64 * 1024, kMaxTaken = 2 * kMaxQueued;
 
 class Handle final : public CharDev {
  public:
@@ -20,14 +24,18 @@ class Handle final : public CharDev {
     dev_->room = [this] { return room(); };
     dev_->receive = [this](std::span<const u8> b) { receive(b); };
     dev_->opened = [this] { opened(); };
+    dev_->drained = [this] { drained(); };
   }
   ~Handle() override {
-    dev_->drain();
+    if (const std::size_t rest = dev_->unwritten(); rest != 0)
+      warn("%s: the last %zu bytes were not written: nobody reads them", dev_->describe().c_str(), rest);
     dev_->room = [] { return std::size_t{0}; };
     dev_->receive = [](std::span<const u8>) {};
     dev_->opened = [] {};
+    dev_->drained = [] {};
   }
   std::size_t write(std::span<const u8> bytes) override { return dev_->write(bytes); }
+  bool full() const override { return dev_->full(); }
   void room_available() override { dev_->room_available(); }
   bool connected() const override { return dev_->connected(); }
   std::string describe() const override { return dev_->describe(); }
@@ -43,6 +51,7 @@ void StreamDev::start(int in, int out) {
   in_ = in;
   out_ = out;
   open_ = true;
+  if (out >= 0 && out <= 2) out_ = shared_.emplace(out).fd();
   for (const int fd : {in, out})
     if (fd > 2) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
   std::weak_ptr<StreamDev> weak = weak_from_this();
@@ -53,31 +62,27 @@ void StreamDev::start(int in, int out) {
     });
   }
   if (out_ >= 0 && out_ != in_) {
-    loop_.watch(out_, 0, [weak](short) {
+    const auto ready = [weak](short) {
       if (auto self = weak.lock()) self->flush();
-    });
+    };
+    loop_.watch(out_, 0, ready, shared_ ? IoLoop::Patience::kEndless : IoLoop::Patience::kBounded);
   }
 }
 
 std::size_t StreamDev::write(std::span<const u8> bytes) {
   if (!open_ || out_ < 0) return bytes.size();  // nobody is listening: gone, as on a wire
   std::lock_guard lock(mutex_);
-  if (output_.size() >= kMaxQueued) flush_locked();
-  const std::size_t taken = std::min(bytes.size(), kMaxQueued - std::min(kMaxQueued, output_.size()));
-  output_.insert(output_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken));
-  flush_locked();
-  return taken;
+  if (output_.size() >= kMaxTaken) return 0;
+  const bool waiting = !output_.empty();  // for the I/O thread to find room
+  output_.insert(output_.end(), bytes.begin(), bytes.end());
+  if (!waiting) flush_locked();
+  if (output_.size() >= kMaxQueued) full_ = true;
+  return bytes.size();
 }
 
-void StreamDev::drain() {
-  for (int i = 0; i < 100; ++i) {
-    {
-      std::lock_guard lock(mutex_);
-      flush_locked();
-      if (output_.empty()) return;
-    }
-    ::usleep(10'000);
-  }
+std::size_t StreamDev::unwritten() {
+  std::lock_guard lock(mutex_);
+  return output_.size();
 }
 
 void StreamDev::ready(short revents) {
@@ -93,6 +98,8 @@ void StreamDev::ready(short revents) {
     }
     if (in_ == out_) {
       std::lock_guard lock(mutex_);
+      output_.clear();
+      flush_locked();
       open_ = false;
       close_all();
     } else {  // an end of input on stdio is not a hang-up: what the guest says is still wanted
@@ -138,15 +145,26 @@ void StreamDev::flush_locked() {
     u8 chunk[4096];
     const std::size_t n = std::min(sizeof chunk, output_.size());
     std::copy_n(output_.begin(), n, chunk);
-    const ssize_t done = ::write(out_, chunk, n);
+    const long done = shared_ ? shared_->write({chunk, n}) : ::write(out_, chunk, n);
     if (done < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN) output_.clear();  // the far end is gone
+      if (errno == EAGAIN) break;
+      // The disk is full, or the far end is gone, as peers of sockets may.
+      if (in_ != out_ && !std::exchange(failed_, true))
+        warn("%s: cannot write: %s; what is said there is lost", what_.c_str(), std::strerror(errno));
+      output_.clear();
       break;
     }
     output_.erase(output_.begin(), output_.begin() + done);
+    loop_.written();
   }
   await_locked();
+  if (!full_ || output_.size() >= kMaxQueued / 2) return;
+  full_ = false;
+  std::weak_ptr<StreamDev> weak = weak_from_this();
+  loop_.to_machine([weak] {
+    if (auto self = weak.lock()) self->drained();
+  });
 }
 
 // What the I/O thread is to wait for: more for the guest while that is not full, and room for what the guest has said.
@@ -164,7 +182,8 @@ void StreamDev::close_all() {
   if (in_ >= 0) loop_.forget(in_);
   if (out_ >= 0 && out_ != in_) loop_.forget(out_);
   if (in_ > 2) ::close(in_);
-  if (out_ > 2 && out_ != in_) ::close(out_);
+  if (out_ > 2 && out_ != in_ && !shared_) ::close(out_);
+  shared_.reset();
   in_ = out_ = -1;
 }
 

@@ -18,6 +18,7 @@ class Telnet final : public CharDev {
       greet();
       opened();
     };
+    stream_->drained = [this] { drained(); };
     if (stream_->connected()) greet();
   }
   // A byte of 255 is sent twice. Taken is what has gone out whole; of a pair one may have.
@@ -32,6 +33,7 @@ class Telnet final : public CharDev {
     }
     return taken;
   }
+  bool full() const override { return stream_->full(); }
   void room_available() override { stream_->room_available(); }
   bool connected() const override { return stream_->connected(); }
   std::string describe() const override { return "telnet:" + stream_->describe(); }

@@ -1,5 +1,8 @@
 #include "cpu/base/log.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <cstdarg>
 #include <cstdlib>
 #include <mutex>
@@ -41,7 +44,11 @@ void guest_oddity(const char* format, ...) {
   std::fputc('\n', log_file());
 }
 
+// Who speaks here must not wait for ever: standard error may be the pipe that nobody reads.
 void warn(const char* format, ...) {
+  constexpr int kPatience = 1000;  // milliseconds
+  pollfd ready{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&ready, 1, kPatience) == 0) return;
   va_list args;
   va_start(args, format);
   std::fputs("umbra: ", stderr);

@@ -21,6 +21,7 @@ int Machine::run(Engine& engine) {
   engine_ = &engine;
   thread_ = std::this_thread::get_id();
   exit_code_.reset();
+  told_to_quit_ = false;
   if (!config_.start_paused) resume();
   while (!exit_code_) {
     clock_.run_posted();
@@ -33,7 +34,7 @@ int Machine::run(Engine& engine) {
     }
     clock_.run_due();
     if (reset_requested_ || processor_reset_requested_ || exit_code_) continue;
-    if (suspended_) {  // the devices' clocks go on: the RTC's alarm may end it
+    if (suspended_ || output_full()) {  // the devices' clocks go on: the RTC's alarm may end a sleep
       sleep_while_halted();
       continue;
     }
@@ -165,7 +166,9 @@ void Machine::nmi() {
 
 void Machine::quit(int exit_code) {
   post([this, exit_code] {
-    if (!exit_code_) exit_code_ = exit_code;
+    if (exit_code_) return;
+    exit_code_ = exit_code;
+    told_to_quit_ = true;
   });
 }
 
@@ -289,6 +292,15 @@ void Machine::set_line(unsigned input, bool level) {
 u8 Machine::acknowledge() {
   if (lapic_.has_vector() || !lapic_.wants_extint()) return lapic_.acknowledge();
   return pic_.acknowledge();
+}
+
+// The port cannot tell the guest to wait: the processor stands still instead, like QEMU's, until the far end has taken
+// some of it.
+void Machine::debug_output(u8 byte) {
+  config_.debugcon->write({&byte, 1});
+  if (!output_full()) return;
+  cpu_.pending.fetch_or(attention::kExit);
+  if (Engine* engine = engine_) engine->kick();
 }
 
 void Machine::ferr(bool level) { isa_.line(irq::kFerr).set(level); }

@@ -80,7 +80,8 @@ class Machine final : public Control, private LineSink, private InterruptControl
   PhysicalMemory& memory() { return *memory_; }
   u64 ram_bytes() const { return ram_; }
   Clock& clock() { return clock_; }
-  u64 halted_nanos() const { return halted_nanos_; }  // machine time that the processor has slept; any thread
+  u64 halted_nanos() const { return halted_nanos_; }   // machine time that the processor has slept; any thread
+  bool told_to_quit() const { return told_to_quit_; }  // the last run ended by quit(), not by the guest
   Engine* engine() { return engine_; }
   PortMap& ports() { return ports_; }
   const PortMap& ports() const { return ports_; }
@@ -153,6 +154,8 @@ class Machine final : public Control, private LineSink, private InterruptControl
   void resume();
   void tell(MachineEvent event);
 
+  void debug_output(u8 byte);
+  bool output_full() const { return config_.debugcon != nullptr && config_.debugcon->full(); }
   void set_line(unsigned input, bool level) override;
   u8 acknowledge() override;
   u64 tsc() override { return ticks_at(clock_.now(), board_tsc_hz()); }
@@ -226,6 +229,7 @@ class Machine final : public Control, private LineSink, private InterruptControl
   bool reset_requested_ = false;
   bool processor_reset_requested_ = false;  // by a road that resets nothing else on a PC
   std::optional<int> exit_code_;
+  bool told_to_quit_ = false;
 
   std::mutex engine_mutex_;  // who kicks the engine from another thread
   Sleeper sleeper_;

@@ -194,7 +194,7 @@ void Machine::wire_ports() {
     ports_.add(port::kTestIrqs, 24, testdev_->irq_ports(), "testdev");
   }
   if (config_.debugcon != nullptr) {
-    debug_console_ = std::make_unique<DebugConsole>([this](u8 byte) { config_.debugcon->write({&byte, 1}); });
+    debug_console_ = std::make_unique<DebugConsole>([this](u8 byte) { debug_output(byte); });
     ports_.add(config_.debugcon_port, 1, *debug_console_, "debugcon");
   }
   if (config_.debug_exit) {

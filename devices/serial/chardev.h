@@ -18,6 +18,10 @@ class CharDev {
   // Queues bytes for the outside; returns how many were taken (fewer than given when the far end is slow). Never
   // blocks.
   virtual std::size_t write(std::span<const u8> bytes) = 0;
+  // Much waits for the far end already: time to stop before it takes no more. When that is over the back end calls
+  // `drained` on the processor's thread.
+  virtual bool full() const { return false; }
+  std::function<void()> drained = [] {};
   // How many bytes the device can take now; the back end asks before it delivers and holds the rest.
   std::function<std::size_t()> room = [] { return std::size_t{0}; };
   Receiver receive = [](std::span<const u8>) {};

@@ -26,7 +26,7 @@ u32 Parallel::read(u32 offset, unsigned) {
     case 1:
       if (host_ == nullptr) return kNotAck | kNotBusy | kPaperOut | 0x07;  // nothing plugged in
       if (r_.busy) strobe();
-      return (r_.busy ? 0 : kNotBusy) | kNotAck | kSelected | kNotError | 0x07;
+      return (r_.busy || host_->full() ? 0 : kNotBusy) | kNotAck | kSelected | kNotError | 0x07;
     case 2:
       return r_.control | 0xc0;
     default:

@@ -133,10 +133,11 @@ void Uart16550::write_thr(u8 value) {
   }
   r_.lsr = static_cast<u8>(r_.lsr & ~(kThre | kTemt));
   update_irq();
-  if (!retry_.armed()) transmit();
+  transmit();
 }
 
-// Everything waiting goes to the far end; what it does not take is offered again a little later.
+// Everything waiting goes to the far end; what it does not take is offered again a little later. A far end that is full
+// makes the line slow before bytes have to stay here, where the end of the program would find them.
 void Uart16550::transmit() {
   while (r_.tx.count != 0) {
     const u8 byte = r_.tx.data[r_.tx.head];
@@ -147,6 +148,7 @@ void Uart16550::transmit() {
     }
     r_.tx.pop();
   }
+  if (host_ != nullptr && !loopback() && host_->full()) return retry_.after(kRetryAfter);
   r_.lsr |= kThre | kTemt;
   r_.thre_pending = true;
   update_irq();

@@ -62,6 +62,7 @@ class FakeCharDev final : public CharDev {
     output.append(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
     return n;
   }
+  bool full() const override { return slow; }
   void room_available() override { ++room_calls; }
   std::string describe() const override { return "fake"; }
   void type(std::string_view text) {
@@ -72,6 +73,7 @@ class FakeCharDev final : public CharDev {
   }
   std::string output;
   std::size_t budget = ~std::size_t{0};
+  bool slow = false;
   unsigned room_calls = 0;
 };
 

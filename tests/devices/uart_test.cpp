@@ -45,6 +45,21 @@ TEST_CASE("A slow host end keeps THR full until it takes the byte") {
   CHECK(c.host.output == "ab");
 }
 
+TEST_CASE("A host end that is full makes the line slow, and yet nothing of what was said by then stays in the FIFO") {
+  Com c;
+  c.out(2, 1);
+  c.host.slow = true;
+  for (const char letter : {'a', 'b', 'c'}) c.out(0, static_cast<u8>(letter));
+  CHECK(c.host.output == "abc");
+  CHECK((c.in(5) & 0x60) == 0);
+  run_clock(c.time, c.clock, c.time.now() + 5'000'000);
+  CHECK((c.in(5) & 0x60) == 0);
+  c.host.slow = false;
+  run_clock(c.time, c.clock, c.time.now() + 5'000'000);
+  CHECK((c.in(5) & 0x60) == 0x60);
+  CHECK(c.host.output == "abc");
+}
+
 TEST_CASE("Without FIFOs one byte is held, the next overruns it") {
   Com c;
   CHECK(c.host.room() == 1);
