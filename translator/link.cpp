@@ -16,7 +16,7 @@ namespace {
 // Tables of programs that have ended, or not run for long, are only memory; filling one again costs a lookup a block.
 constexpr std::size_t kMaxSpaces = 256, kFewSpaces = 8;
 constexpr std::size_t kMaxResident = 32u << 20;
-constexpr std::size_t kMostInOne = 128u << 20, kMostLeftover = 8u << 20;
+constexpr std::size_t kMostInOne = 128u << 20, kMostLeftover = 16u << 20;
 constexpr u64 kIgnored = pte::kAccessed | pte::kDirty;
 
 u64 read_entry(PhysicalMemory& memory, Phys at, bool pae) {
@@ -44,9 +44,8 @@ bool still_maps(PhysicalMemory& memory, const PagingState& state, const CodePage
 
 }  // namespace
 
-DispatchTable::DispatchTable(const DispatchKey& key, CodeSize size, u64 number)
-    : key_(key),
-      number_(number),
+DispatchTable::DispatchTable(CodeSize size)
+    : size_(size),
       bytes_(size == CodeSize::k32 ? std::size_t{1} << 34 : std::size_t{1} << 18),
       mask_(size == CodeSize::k32 ? 0xffffffff : 0xffff) {
   const std::size_t bits = bytes_ / kPageSize / 8;
@@ -159,6 +158,24 @@ void DispatchTable::drop_all(Views& views, std::vector<u32>& dropped) {
   clear_all();
 }
 
+void DispatchTable::become(const DispatchKey& key, u64 number, Views& views) {
+  std::vector<u32> dropped;  // nobody's any more
+  while (!pages_.empty()) drop(pages_.size() - 1, views, dropped);
+  key_ = key;
+  number_ = number;
+  code_version_ = shared_epoch_ = switch_epoch_ = 0;
+}
+
+// By some of its pages. A guess that is wrong costs lookups.
+bool DispatchTable::is_vacant(Mmu& mmu) const {
+  constexpr std::size_t kLookedAt = 8;
+  const bool pae = paging_pae(mmu.state());
+  const std::span looked(pages_.data(), std::min(pages_.size(), kLookedAt));
+  return std::ranges::none_of(looked, [&](const CodePage& code) {
+    return code.levels != 2 || (read_entry(mmu.memory(), code.leaf, pae) & ~kIgnored) == code.trail[1];
+  });
+}
+
 // A program that moves its code about leaves pages behind.
 bool DispatchTable::wastes() const {
   const std::size_t in_use = 4 * kPageSize * pages_.size();
@@ -173,35 +190,53 @@ void DispatchTable::clear_all() {
   local_pages_ = 0;
 }
 
-DispatchTable& DispatchTables::find(const DispatchKey& key, CodeSize size) {
+DispatchTable& DispatchTables::find(const DispatchKey& key, CodeSize size, Mmu& mmu) {
   DispatchTable*& recent = recent_[Hash()(key) % recent_.size()];
   if (recent != nullptr && recent->key() == key) return *recent;
-  std::unique_ptr<DispatchTable>& slot = spaces_[key];
-  if (slot == nullptr) {
-    slot = std::make_unique<DispatchTable>(key, size, ++tables_made_);
-    slot->last_used_ = ++clock_;
-    DispatchTable* made = slot.get();
-    while (spaces_.size() > kMaxSpaces || (spaces_.size() > kFewSpaces && resident_bytes() > kMaxResident))
-      drop_oldest();
-    return *(recent = made);
-  }
-  return *(recent = slot.get());
+  if (const auto known = spaces_.find(key); known != spaces_.end()) return *(recent = known->second.get());
+  std::unique_ptr<DispatchTable> table;
+  if (const auto vacant = largest_vacant(size, mmu); vacant != spaces_.end()) table = take(vacant);
+  while (crowded(spaces_.size() + 1)) take(oldest());
+  if (table == nullptr) table = std::make_unique<DispatchTable>(size);
+  table->become(key, ++tables_made_, views_);
+  table->last_used_ = ++clock_;
+  recent = table.get();
+  spaces_[key] = std::move(table);
+  return *recent;
 }
 
-void DispatchTables::drop_oldest() {
+bool DispatchTables::crowded(std::size_t tables) const {
+  return tables > kMaxSpaces || (tables > kFewSpaces && resident_bytes() > kMaxResident);
+}
+
+DispatchTables::Spaces::iterator DispatchTables::oldest() {
+  return std::ranges::min_element(spaces_, {}, [](const auto& space) { return space.second->last_used_; });
+}
+
+// Whose program has ended, or begun another one.
+DispatchTables::Spaces::iterator DispatchTables::largest_vacant(CodeSize size, Mmu& mmu) {
+  auto found = spaces_.end();
+  for (auto it = spaces_.begin(); it != spaces_.end(); ++it) {
+    const DispatchTable& table = *it->second;
+    const bool larger = found == spaces_.end() || table.resident_ > found->second->resident_;
+    if (larger && table.key().own() && table.size() == size && table.is_vacant(mmu)) found = it;
+  }
+  return found;
+}
+
+std::unique_ptr<DispatchTable> DispatchTables::take(Spaces::iterator space) {
   ++changes_;
-  auto oldest = spaces_.begin();
-  for (auto it = spaces_.begin(); it != spaces_.end(); ++it)
-    if (it->second->last_used_ < oldest->second->last_used_) oldest = it;
-  std::replace(recent_.begin(), recent_.end(), oldest->second.get(), static_cast<DispatchTable*>(nullptr));
-  for (const DispatchTable::CodePage& page : oldest->second->pages_)
-    if (page.view != DispatchTable::kNoView) views_.leave(page.view, oldest->second->number());
-  spaces_.erase(oldest);
+  std::unique_ptr<DispatchTable> table = std::move(space->second);
+  spaces_.erase(space);
+  std::replace(recent_.begin(), recent_.end(), table.get(), static_cast<DispatchTable*>(nullptr));
+  for (const DispatchTable::CodePage& page : table->pages_)
+    if (page.view != DispatchTable::kNoView) views_.leave(page.view, table->number());
+  return table;
 }
 
 DispatchTable& DispatchTables::select(const DispatchKey& key, CodeSize size, Mmu& mmu) {
   if (current_ == nullptr || !(current_->key() == key)) {
-    current_ = &find(key, size);
+    current_ = &find(key, size, mmu);
     current_->last_used_ = ++clock_;
   }
   if (current_->wastes()) current_->drop_all(views_, dropped_);

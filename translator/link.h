@@ -39,11 +39,12 @@ DispatchKey dispatch_key(const Cpu& cpu, Mode mode);
 
 class DispatchTable {
  public:
-  DispatchTable(const DispatchKey& key, CodeSize size, u64 number);
+  explicit DispatchTable(CodeSize size);
   ~DispatchTable();
   DispatchTable(const DispatchTable&) = delete;
   DispatchTable& operator=(const DispatchTable&) = delete;
 
+  CodeSize size() const { return size_; }
   const DispatchKey& key() const { return key_; }
   u64 number() const { return number_; }  // never that of another table
   const u32* table() const { return table_; }
@@ -55,6 +56,8 @@ class DispatchTable {
     return found == index_.end() ? kNoView : pages_[found->second].view;
   }
   void clear_all();
+  // Another key's, empty: the memory stays, as the next program's code mostly lies where the last one's did.
+  void become(const DispatchKey& key, u64 number, Views& views);
   std::size_t resident_bytes() const { return resident_ * kPageSize; }
 
  private:
@@ -76,6 +79,7 @@ class DispatchTable {
   void set(u32 eip, u32 offset);
   void fill(CodePage& page, const Views& views);
   void wipe(u32 eip);
+  bool is_vacant(Mmu& mmu) const;
   bool wastes() const;
   CodePage& page(Linear linear, const Walk& walk, bool& fresh);
   // Views whose entries went are noted in `dropped`.
@@ -85,7 +89,7 @@ class DispatchTable {
   u32 keep_pages(bool all, Views& views, std::vector<u32>& dropped, Keep keep);
 
   DispatchKey key_;
-  u64 number_;
+  u64 number_ = 0;
   u64 last_used_ = 0;
   u64 code_version_ = 0;  // own: validated for
   u64 shared_epoch_ = 0, switch_epoch_ = 0;
@@ -93,6 +97,7 @@ class DispatchTable {
   u32* table_;
   u64* touched_;  // behind the table, a bit for each of its host pages: those that are resident
   std::size_t resident_ = 0;
+  CodeSize size_;
   std::size_t bytes_;
   u32 mask_;
   std::vector<CodePage> pages_;         // those without G first
@@ -151,14 +156,18 @@ class DispatchTables {
       return std::rotl(h, 8);  // the highest bits know of all the others
     }
   };
-  DispatchTable& find(const DispatchKey& key, CodeSize size);
+  using Spaces = std::unordered_map<DispatchKey, std::unique_ptr<DispatchTable>, Hash>;
+  DispatchTable& find(const DispatchKey& key, CodeSize size, Mmu& mmu);
   DispatchTable::CodePage* vouched(DispatchTable& table, Mmu& mmu, Linear linear, const Walk& walk);
-  void drop_oldest();
+  bool crowded(std::size_t tables) const;
+  Spaces::iterator oldest();
+  Spaces::iterator largest_vacant(CodeSize size, Mmu& mmu);
+  std::unique_ptr<DispatchTable> take(Spaces::iterator space);
   void validate_own(DispatchTable& table, Mmu& mmu);
   void validate_shared(DispatchTable& table, Mmu& mmu);
 
   Views& views_;
-  std::unordered_map<DispatchKey, std::unique_ptr<DispatchTable>, Hash> spaces_;
+  Spaces spaces_;
   std::array<DispatchTable*, 64> recent_{};  // by hash
   DispatchTable* current_ = nullptr;
   std::bitset<1u << 20> shared_pages_;  // linear pages with supervisor code, perhaps

@@ -160,6 +160,20 @@ TEST_CASE("Of programs that came and went only the last need code of their own")
   CHECK(p.stats().views_copied == copied + 1);
 }
 
+TEST_CASE("The dispatch table of a program that has ended is the next one's, empty") {
+  Programs p(tables());
+  for (u32 number = 0; number < 60; ++number) {
+    const u32 table = number % 2, function = number / 2 % 2;
+    p.both([&](Machine& m) {
+      map(m, table, kCode, kCode);
+      map(m, table, kFunction, kFunction + function * kPageSize);
+      for (u32 page : {kCode, kFunction}) m.put32(kTables + (1 - table) * kPageSize + (page >> kPageBits) * 8, 0);
+    });
+    CHECK(p.run(number, table) == (function == 0 ? kOne : kTwo));
+    CHECK(p.stats().dispatch_bytes <= 8 * 4 * kPageSize);  // not 60 programs'
+  }
+}
+
 TEST_CASE("A supervisor has one code for all address spaces, and keeps its links") {
   Programs p(windows());
   for (u32 round = 0; round < 4; ++round)
