@@ -16,6 +16,7 @@ bool closes(const Insn& insn, Mode mode) {
   const bool to_segment = (insn.op == Op::kMov || insn.op == Op::kPop) && insn.operands[0].kind == OperandKind::kSeg;
   if (to_segment && insn.operands[0].reg == kSs) return mode.protected_mode() || mode.segment(kSs) != SegClass::kShort;
   if (insn.op == Op::kPopf || insn.op == Op::kPopfd) return !mode.plain_flags();
+  if (insn.op == Op::kInvlpg) return false;  // callout() knows when it may be code that has moved
   return insn.op == Op::kInvalid || closes_block(insn);
 }
 

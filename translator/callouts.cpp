@@ -102,11 +102,12 @@ u8* Translator::callout(const Site& site) {
   ++(site.inline_code ? kind.missed : kind.count);
   const u64 start = log_on(Log::kExits) ? __rdtsc() : 0;
   const Block& block = *site.block;
+  const u64 code = spaces_.shared_epoch();
   const bool faulted = site.inline_code ? page_faults(site) : site.guarded && guard_faults(site);
   const bool completed = !faulted && execute(site);
   if (log_on(Log::kExits)) kind.cycles += __rdtsc() - start;
   if (!completed) return next();
-  if (!stays(site)) return next();
+  if (!stays(site) || code != spaces_.shared_epoch()) return next();
   const bool straight =
       cpu.s.eip == site.eip + site.insn.length && cpu.s.shadow == 0 && cpu.s.activity == Activity::kRunning;
   return straight && (site.keeps_mode || Mode::of(cpu) == block.key.mode) ? nullptr : next();

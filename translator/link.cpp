@@ -287,7 +287,7 @@ DispatchTable::CodePage* DispatchTables::vouched(DispatchTable& table, Mmu& mmu,
     }
   } else if (fresh) {
     shared_pages_.set(page_of(linear));
-    if (walk.levels < 2) shared_large_.set(page_of(linear) >> 10);
+    if (walk.levels == 1) shared_large_.set(page_of(linear) >> 10);
   }
   return &page;
 }

@@ -144,6 +144,8 @@ class DispatchTables {
   // Anything may have happened while nobody looked.
   void all_changed();
 
+  // Another one whenever supervisor code may have moved without a change of address space.
+  u64 shared_epoch() const { return shared_epoch_; }
   u64 pages_dropped() const { return pages_dropped_; }
   std::size_t count() const { return spaces_.size(); }
   std::size_t resident_bytes() const;

@@ -51,6 +51,54 @@ TEST_CASE("A supervisor that moves a page of code and says so runs what lies the
   }
 }
 
+TEST_CASE("A supervisor that moves the page that it runs in goes on in the other one behind INVLPG") {
+  for (bool windows : {false, true}) {
+    INFO((windows ? "window lane" : "table lane"));
+    TranslatorOptions options;
+    options.always_windows = windows;
+    Twins t(options);
+    t.both([](Machine& m) {
+      map_all(m, 0);
+      for (u32 i = 0; i < 2; ++i) {
+        // xor [entry], 1000h; invlpg [function]; mov eax, i + 1; ret
+        const auto function = join({{0x81, 0x35},
+                                    le32(kEntry),
+                                    {0x00, 0x10, 0x00, 0x00, 0x0f, 0x01, 0x3d},
+                                    le32(kFunction),
+                                    {0xb8},
+                                    le32(i + 1),
+                                    {0xc3}});
+        m.put(kFunction + i * kPageSize, function);
+      }
+      // mov edi, 50; l: call function; add ebx, eax; rol ebx, 1; dec edi; jnz l; hlt
+      m.put(kCode, join({{0xbf, 50, 0, 0, 0, 0xe8},
+                         le32(kFunction - (kCode + 10)),
+                         {0x01, 0xc3, 0xd1, 0xc3, 0x4f, 0x75, 0xf4, 0xf4}}));
+      m.start(kCode);
+    });
+    CHECK(t.run() == "");
+    CHECK(t.b.cpu.s.gpr[kEax] == 1);  // moved an even number of times
+  }
+}
+
+TEST_CASE("A supervisor that invalidates another page goes on in its block") {
+  TranslatorOptions options;
+  options.windows = false;
+  Twins t(options);
+  t.both([](Machine& m) {
+    map_all(m, 0);
+    // mov edi, 100; l: invlpg [function]; add eax, [function]; dec edi; jnz l; hlt
+    m.put(kCode, join({{0xbf, 100, 0, 0, 0, 0x0f, 0x01, 0x3d},
+                       le32(kFunction),
+                       {0x03, 0x05},
+                       le32(kFunction),
+                       {0x4f, 0x75, 0xf0, 0xf4}}));
+    m.start(kCode);
+  });
+  CHECK(t.run() == "");
+  CHECK(t.translator->gather().translations == 3);  // from the start, from the loop's, and the last one
+}
+
 TEST_CASE("A program's code follows its page tables across CR3 writes, INVLPG and changes made from outside") {
   struct Way {
     const char* name;
