@@ -63,6 +63,7 @@ u8* Translator::poll_entry(void* self) {
 // A kick from a signal handler of this thread, after the callout looked at cpu.pending, is not lost: it left a mark.
 u8* Translator::go(u8* where) {
   in_generated_ = 1;
+  if (options_.disturb && where != backend_->exit_code()) options_.disturb(*this, where);
   if (kicked_ != 0) {
     kicked_ = 0;
     if (cpu_->pending.load(std::memory_order_relaxed) != 0) cache_->arm_poll(true);

@@ -19,6 +19,7 @@
 #include <array>
 #include <bitset>
 #include <csignal>
+#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -36,6 +37,11 @@
 
 namespace umbra {
 
+class Translator;
+namespace test {
+class Disturber;
+}
+
 struct TranslatorOptions {
   u32 code_bytes = 64u << 20;
   u32 max_block_insns = kMaxBlockInsns;
@@ -44,6 +50,7 @@ struct TranslatorOptions {
   bool always_windows = false;  // all code does, from its first translation (tests)
   bool bmi2 = true;             // false: as if the host had none (tests)
   bool verify = false;          // every block through the independent verifier
+  std::function<void(Translator&, const u8* where)> disturb;  // called before generated code goes on (tests)
 };
 
 class Translator final : public Engine, private CodeWatcher, private LayoutWatcher, private InvalidationWatcher {
@@ -84,6 +91,7 @@ class Translator final : public Engine, private CodeWatcher, private LayoutWatch
   void note_far_target(const DispatchTable& table, DispatchKey key);
   Context& give_tables(const DispatchTable& table);  // to generated code; the window is the caller's
   friend struct Shortcuts;
+  friend class test::Disturber;
   u8* callout(const Site& site);
   u8* done(const Site& site);
   bool stays(const Site& site) const;  // generated code may go on behind it

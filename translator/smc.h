@@ -13,6 +13,10 @@
 
 namespace umbra {
 
+namespace test {
+class Disturber;
+}
+
 class CodePages {
  public:
   struct Page {
@@ -54,6 +58,7 @@ class CodePages {
   void clear();  // forgets blocks; patience stays, and so do instructions to check
 
  private:
+  friend class test::Disturber;
   static bool overlaps(const Block& block, u64 page, u32 offset, u32 size);
   static constexpr u32 kMostChecked = 1 << 11;  // pages
   u32 checked_pages_ = 0;

@@ -11,6 +11,7 @@
 
 #include "cpu/base/log.h"
 #include "cpu/interp/interp.h"
+#include "tests/translator/disturber.h"
 #include "translator/x64/backend.h"
 
 namespace umbra::test {
@@ -112,8 +113,11 @@ inline std::unique_ptr<Translator> make_translator(Machine& m, TranslatorOptions
 struct Twins {
   Machine a, b;
   Interpreter interpreter{*a.memory};
+  std::unique_ptr<Disturber> disturber = Disturber::from_environment();
   std::unique_ptr<Translator> translator;
-  explicit Twins(TranslatorOptions options = {}) : translator(make_translator(b, options)) {
+  explicit Twins(TranslatorOptions options = {}) {
+    if (disturber != nullptr) disturber->attach(options);
+    translator = make_translator(b, options);
     a.flat_32();
     b.flat_32();
   }
@@ -123,7 +127,7 @@ struct Twins {
     f(b);
   }
   Stop run_a() { return interpreter.run(a.cpu); }
-  Stop run_b() { return translator->run(b.cpu); }
+  Stop run_b() { return disturber != nullptr ? disturber->run(*translator, b.cpu) : translator->run(b.cpu); }
   // Empty when they end alike.
   std::string run() {
     const Stop x = run_a(), y = run_b();
