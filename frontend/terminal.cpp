@@ -9,41 +9,51 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "frontend/chardev.h"
 #include "frontend/display.h"
 #include "frontend/picture_pump.h"
+#include "frontend/shared_output.h"
 
 namespace umbra {
 namespace {
 
-constexpr int kEscapeMilliseconds = 50;  // longer than a terminal takes between the bytes of one key
+constexpr int kPatienceMilliseconds = 1000;  // with a terminal that is stopped
+constexpr int kEscapeMilliseconds = 50;      // longer than a terminal takes between the bytes of one key
 
-void write_all(std::string_view text) {
+// As much of `text` as the terminal takes now, which may be stopped; the rest stays.
+void put(const SharedOutput& out, std::string& text) {
   while (!text.empty()) {
-    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (n > 0) {
-      text.remove_prefix(static_cast<std::size_t>(n));
+    const long n = out.write({reinterpret_cast<const u8*>(text.data()), text.size()});
+    if (n >= 0) {
+      text.erase(0, static_cast<std::size_t>(n));
     } else if (errno == EAGAIN) {
-      pollfd out{STDOUT_FILENO, POLLOUT, 0};
-      ::poll(&out, 1, 100);
-    } else if (errno != EINTR) {
       return;
+    } else if (errno != EINTR) {
+      text.clear();
     }
   }
+}
+
+void send_patiently(std::string text) {
+  const SharedOutput out(STDOUT_FILENO);
+  pollfd room{out.fd(), POLLOUT, 0};
+  do put(out, text);
+  while (!text.empty() && ::poll(&room, 1, kPatienceMilliseconds) > 0);
 }
 
 std::atomic<bool> g_on_other_screen = false;
 
 void leave_screen() {
-  if (g_on_other_screen.exchange(false)) write_all("\x1b[0m\x1b[?25h\x1b[?1049l");
+  if (g_on_other_screen.exchange(false)) send_patiently("\x1b[0m\x1b[?25h\x1b[?1049l");
 }
 
 void enter_screen() {
   static const int registered = std::atexit(leave_screen);
   (void)registered;
   g_on_other_screen = true;
-  write_all("\x1b[?1049h\x1b[0m\x1b[2J");
+  send_patiently("\x1b[?1049h\x1b[0m\x1b[2J");
 }
 
 bool same(const TextScreen& a, const TextScreen& b) {
@@ -101,6 +111,8 @@ class Terminal final : public Display {
   std::unique_ptr<Typist> typist_;
   TerminalPicture picture_;
   u32 columns_ = 0, rows_ = 0;
+  SharedOutput out_{STDOUT_FILENO};
+  std::string unsent_;
 };
 
 void Terminal::run() {
@@ -113,12 +125,13 @@ void Terminal::run() {
         if (changed) wake();
       });
   Pace pace;
-  bool key_bytes_pending = false;
+  bool key_bytes_pending = false, drawn = true;
   while (!stopped_) {
     pump.ask();
-    pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {wake_[0], POLLIN, 0}};
+    const short room = unsent_.empty() ? 0 : POLLOUT;
+    pollfd fds[3] = {{STDIN_FILENO, POLLIN, 0}, {wake_[0], POLLIN, 0}, {out_.fd(), room, 0}};
     const int wait = key_bytes_pending ? kEscapeMilliseconds : static_cast<int>(pace.wait().count());
-    if (::poll(fds, 2, wait) == 0 && key_bytes_pending) send(keys_.flush());
+    if (::poll(fds, 3, wait) == 0 && key_bytes_pending) send(keys_.flush());
     key_bytes_pending = false;
     if (fds[1].revents != 0) {
       char drain[64];
@@ -136,7 +149,12 @@ void Terminal::run() {
     if (fresh) pace.changed();
     const u32 columns = columns_, rows = rows_;
     fit_to_window();
-    if (fresh || columns != columns_ || rows != rows_) write_all(painter_.paint(picture_));
+    if (fresh || columns != columns_ || rows != rows_) drawn = false;
+    put(out_, unsent_);
+    if (unsent_.empty() && !std::exchange(drawn, true)) {
+      unsent_ = painter_.paint(picture_);
+      put(out_, unsent_);
+    }
     if (fresh) ::poll(nullptr, 0, 10);  // terminals are slow: let changes gather
   }
   leave_screen();
