@@ -38,7 +38,7 @@ Sampler::Told Translator::sample_entry(void* self, void* ucontext, u32 weight) {
 // In a signal handler: the tables may be read only if the thread was in generated code. What is noted here is for
 // promote(), which the next interrupt leads to; only where there are none has it to be called.
 Sampler::Told Translator::sample(const void* pc, u32 weight) {
-  if (cpu_ == nullptr) sampler_->pause();
+  if (cpu_ == nullptr) return Sampler::Told::kNobody;
   if (in_generated_ == 0 || !cache_->contains(pc)) return Sampler::Told::kNothing;
   ++stats_.samples;
   const Block* block = block_at(static_cast<const u8*>(pc));

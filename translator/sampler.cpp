@@ -43,6 +43,7 @@ Sampler::Sampler(Sample sample, void* context) : sample_(sample), context_(conte
 }
 
 Sampler::~Sampler() {
+  running_ = 0;
   if (made_) timer_delete(timer_);
 }
 
@@ -72,6 +73,7 @@ void Sampler::tick(void* ucontext) {
   if (running_ == 0) return;
   const u32 before = interval_;
   const Told told = sample_(context_, ucontext, before);
+  if (told == Told::kNobody) return pause();
   if (told != Told::kNothing) interval_ = told == Told::kNews ? 1 : std::min(2 * before, kMost);
   if (interval_ != before && running_ != 0) order(interval_ * kMillisecond);
 }

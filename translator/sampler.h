@@ -12,7 +12,7 @@ namespace umbra {
 
 class Sampler {
  public:
-  enum class Told { kNews, kNothingNew, kNothing };
+  enum class Told { kNews, kNothingNew, kNothing, kNobody };  // the last: no guest code is run, so it pauses
   // `weight`: how many milliseconds the sample stands for.
   using Sample = Told (*)(void* context, void* ucontext, u32 weight);
   // For the calling thread; `sample` runs in a signal handler.

@@ -23,6 +23,7 @@ class Disturber {
                            : nullptr;
   }
   explicit Disturber(u32 seed) : random_(seed) {}
+  static Sampler::Told tick_between_runs(Translator& t) { return t.sample(nullptr, 1); }
 
   void attach(TranslatorOptions& options) {
     options.disturb = [this](Translator& t, const u8* where) { on_entry(t, where); };
