@@ -16,7 +16,7 @@ namespace {
 // Tables of programs that have ended, or not run for long, are only memory; filling one again costs a lookup a block.
 constexpr std::size_t kMaxSpaces = 256, kFewSpaces = 8;
 constexpr std::size_t kMaxResident = 32u << 20;
-constexpr std::size_t kMostInOne = 128u << 20, kMostLeftover = 16u << 20;
+constexpr std::size_t kMostInOne = 128u << 20, kMostLeftover = 8u << 20;
 constexpr u64 kIgnored = pte::kAccessed | pte::kDirty;
 
 u64 read_entry(PhysicalMemory& memory, Phys at, bool pae) {

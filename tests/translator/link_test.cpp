@@ -278,7 +278,7 @@ TEST_CASE("A program that runs its code at ever new addresses does not make its 
     views.enter(block, 100);
     DispatchTable& table = tables.select(key, CodeSize::k32, m.cpu.mmu);
     CHECK(tables.set(table, m.cpu.mmu, eip, 100, block.view, Linear(eip), walk));
-    CHECK(table.resident_bytes() < 20u << 20);
+    CHECK(table.resident_bytes() < 16u << 20);
     tables.page_invalidated(Linear(eip));
   }
 }
